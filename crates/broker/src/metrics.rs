@@ -1,0 +1,197 @@
+//! What the broker counts, in Prometheus form.
+//!
+//! Handles are looked up once and kept by whoever counts; a scrape reads gauges from the live state through [`Gauges`].
+//! Invariant: a hot path touches only atomics.
+
+use std::{fmt, sync::Arc};
+
+use ottla_wire::ApiKey;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+/// Bounds of the latency histograms, seconds: 50 µs doubled up to 26 s.
+const LATENCY_FIRST_BOUND_S: f64 = 0.000_05;
+const LATENCY_BOUNDS: u16 = 20;
+
+/// Counters of the sockets.
+#[derive(Debug, Default)]
+pub(crate) struct NetworkMetrics {
+    pub(crate) bytes_sent: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) connections_refused: Counter,
+}
+
+/// Counters of one topic.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TopicMetrics {
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) messages_in: Counter,
+    pub(crate) failed_produce: Counter,
+    pub(crate) failed_fetch: Counter,
+}
+
+/// Time of one API's requests, by phase.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiMetrics {
+    /// Work in the handler: decoding, appending, looking up.
+    pub(crate) local: Histogram,
+    /// From the request's arrival to its response.
+    pub(crate) total: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TopicLabel {
+    topic: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiLabel {
+    request: &'static str,
+}
+
+/// Values that are read when somebody asks.
+pub(crate) trait Gauges: Send + Sync {
+    /// Calls `set` with the name and value of every gauge of [`GAUGES`] that is known.
+    fn read(&self, set: &mut dyn FnMut(&'static str, f64));
+}
+
+/// Gauges by name, with their help text.
+const GAUGES: &[(&str, &str)] = &[
+    ("active_controller_count", "1 where this node is the active controller"),
+    ("connections", "Open client connections"),
+    ("frame_memory_bytes", "Bytes leased for requests that are being read"),
+    ("log_size_bytes", "Bytes of all segments of all partitions in use"),
+    ("offline_partitions", "Partitions without a leader"),
+    ("partitions", "Partitions hosted here"),
+    ("purgatory_size", "Fetch and produce requests that wait"),
+    ("request_handler_idle_percent", "Share of time since the last reading in which the worker threads had nothing to do"),
+    ("under_min_isr_partitions", "Partitions with fewer in-sync replicas than min.insync.replicas"),
+    ("under_replicated_partitions", "Partitions with fewer in-sync replicas than replicas"),
+];
+
+/// All metrics of the process.
+pub(crate) struct Metrics {
+    registry: Registry,
+    gauges: Vec<(&'static str, Gauge<f64, std::sync::atomic::AtomicU64>)>,
+    pub(crate) network: Arc<NetworkMetrics>,
+    topics: TopicFamilies,
+    apis: Vec<Option<ApiMetrics>>,
+}
+
+#[derive(Debug, Default)]
+struct TopicFamilies {
+    bytes_in: Family<TopicLabel, Counter>,
+    bytes_out: Family<TopicLabel, Counter>,
+    messages_in: Family<TopicLabel, Counter>,
+    failed_produce: Family<TopicLabel, Counter>,
+    failed_fetch: Family<TopicLabel, Counter>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(apis: &[ApiKey]) -> Self {
+        let mut registry = Registry::with_prefix("ottla");
+        let network = Arc::<NetworkMetrics>::default();
+        registry.register("network_bytes_sent", "Bytes sent to clients", network.bytes_sent.clone());
+        registry.register("requests", "Requests received", network.requests.clone());
+        registry.register(
+            "connections_refused",
+            "Connections closed at once because a limit was reached",
+            network.connections_refused.clone(),
+        );
+        let topics = register_topics(&mut registry);
+        let gauges = GAUGES.iter().map(|(name, help)| (*name, register_gauge(&mut registry, name, help))).collect();
+        let apis = register_apis(&mut registry, apis);
+        Self { registry, gauges, network, topics, apis }
+    }
+
+    /// The counters of `topic`; to be kept with the topic.
+    pub(crate) fn topic(&self, topic: &str) -> TopicMetrics {
+        let label = TopicLabel { topic: topic.to_owned() };
+        let of = |family: &Family<TopicLabel, Counter>| family.get_or_create(&label).clone();
+        TopicMetrics {
+            bytes_in: of(&self.topics.bytes_in),
+            bytes_out: of(&self.topics.bytes_out),
+            messages_in: of(&self.topics.messages_in),
+            failed_produce: of(&self.topics.failed_produce),
+            failed_fetch: of(&self.topics.failed_fetch),
+        }
+    }
+
+    /// Drops the counters of a deleted topic.
+    pub(crate) fn forget_topic(&self, topic: &str) {
+        let label = TopicLabel { topic: topic.to_owned() };
+        let all = [&self.topics.bytes_in, &self.topics.bytes_out, &self.topics.messages_in];
+        for family in all.into_iter().chain([&self.topics.failed_produce, &self.topics.failed_fetch]) {
+            family.remove(&label);
+        }
+    }
+
+    /// The histograms of an API that is served.
+    pub(crate) fn api(&self, api: ApiKey) -> Option<&ApiMetrics> {
+        self.apis.get(usize::try_from(api as i16).ok()?)?.as_ref()
+    }
+
+    /// All metrics as text, in the OpenMetrics form that Prometheus reads.
+    pub(crate) fn render(&self, live: &dyn Gauges) -> String {
+        live.read(&mut |name, value| {
+            if let Some((_, gauge)) = self.gauges.iter().find(|(known, _)| *known == name) {
+                gauge.set(value);
+            }
+        });
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn register_topics(registry: &mut Registry) -> TopicFamilies {
+    let topics = TopicFamilies::default();
+    registry.register("bytes_in", "Bytes of records appended for producers", topics.bytes_in.clone());
+    registry.register("bytes_out", "Bytes of records handed to consumers", topics.bytes_out.clone());
+    registry.register("messages_in", "Records appended for producers", topics.messages_in.clone());
+    registry.register("failed_produce_requests", "Partitions refused in produce requests", topics.failed_produce.clone());
+    registry.register("failed_fetch_requests", "Partitions refused in fetch requests", topics.failed_fetch.clone());
+    topics
+}
+
+fn register_gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge<f64, std::sync::atomic::AtomicU64> {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+fn register_apis(registry: &mut Registry, apis: &[ApiKey]) -> Vec<Option<ApiMetrics>> {
+    let latency = || {
+        Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
+            LATENCY_FIRST_BOUND_S,
+            2.0,
+            LATENCY_BOUNDS,
+        ))
+    };
+    let local = Family::<ApiLabel, Histogram>::new_with_constructor(latency as fn() -> Histogram);
+    let total = Family::<ApiLabel, Histogram>::new_with_constructor(latency as fn() -> Histogram);
+    registry.register_with_unit("request_local_time", "Work on a request", Unit::Seconds, local.clone());
+    registry.register_with_unit("request_total_time", "From request to response", Unit::Seconds, total.clone());
+    let mut by_key = Vec::new();
+    for api in apis {
+        let Ok(key) = usize::try_from(*api as i16) else { continue };
+        if by_key.len() <= key {
+            by_key.resize_with(key + 1, || None);
+        }
+        let label = ApiLabel { request: api.name() };
+        let metrics = ApiMetrics { local: local.get_or_create(&label).clone(), total: total.get_or_create(&label).clone() };
+        by_key[key] = Some(metrics);
+    }
+    by_key
+}

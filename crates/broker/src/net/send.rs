@@ -1,0 +1,154 @@
+//! Segments down a socket: runs of bytes with one vectored write, file ranges with `sendfile`.
+//!
+//! Invariant: a pending [`Outbox::flush`] may be dropped and begun again at any point; nothing is sent twice.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use bytes::{Buf, Bytes};
+use ottla_disk::FileSlice;
+use ottla_wire::Segment;
+use rustix::net::SendFlags;
+use tokio::{io::Interest, net::TcpStream};
+
+/// Segments joined in one system call.
+const SLICES_MAX: usize = 32;
+/// A file range up to this is read and sent together with what surrounds it: one system call less than `sendfile`, and
+/// the copy is small.
+const COPIED_RANGE_BYTES_MAX: usize = 8 * 1024;
+/// What one `sendfile` call may move before others on this thread have a turn.
+const SENDFILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is still to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    segments: VecDeque<Segment>,
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, frame: super::Frame) {
+        self.segments.extend(frame.into_iter().filter(|segment| segment.len() > 0));
+    }
+
+    /// Sends everything; returns the bytes sent by this call's last stretch only through `sent`.
+    ///
+    /// # Errors
+    /// The connection failed, or a file could not be read: the response is cut short and the connection must end.
+    pub(crate) async fn flush(&mut self, stream: &TcpStream, sent: &mut u64) -> io::Result<()> {
+        while !self.segments.is_empty() {
+            match self.send_some(stream) {
+                Ok(bytes) => *sent += bytes as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_some(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        self.copy_small_range()?;
+        match self.segments.front() {
+            Some(Segment::File(slice)) if slice.file.fd().is_some() => self.send_file(stream),
+            Some(Segment::File(_)) => {
+                self.read_range()?;
+                self.send_bytes(stream)
+            }
+            _ => self.send_bytes(stream),
+        }
+    }
+
+    /// Turns a small file range behind a head of bytes into bytes.
+    fn copy_small_range(&mut self) -> io::Result<()> {
+        for segment in self.segments.iter_mut().take(SLICES_MAX) {
+            if let Segment::File(slice) = segment {
+                if slice.len > COPIED_RANGE_BYTES_MAX {
+                    return Ok(());
+                }
+                *segment = Segment::Bytes(slice.read()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// A file without a descriptor (a simulated disk) goes through memory.
+    fn read_range(&mut self) -> io::Result<()> {
+        if let Some(Segment::File(slice)) = self.segments.front_mut() {
+            let bytes = slice.read()?;
+            self.segments[0] = Segment::Bytes(bytes);
+        }
+        Ok(())
+    }
+
+    fn send_bytes(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut count = 0;
+        let mut more = false;
+        for segment in self.segments.iter() {
+            match segment {
+                Segment::Bytes(bytes) if count < SLICES_MAX => {
+                    slices[count] = IoSlice::new(bytes);
+                    count += 1;
+                }
+                _ => {
+                    more = true;
+                    break;
+                }
+            }
+        }
+        // The kernel holds a head back until the file range behind it joins it in a full packet.
+        let flags = if more { SendFlags::MORE } else { SendFlags::empty() } | SendFlags::NOSIGNAL;
+        let sent = stream.try_io(Interest::WRITABLE, || send_vectored(stream.as_fd(), &slices[..count], flags))?;
+        self.consume(sent);
+        Ok(sent)
+    }
+
+    fn send_file(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        let Some(Segment::File(slice)) = self.segments.front() else { return Ok(0) };
+        let Some(file) = slice.file.fd() else { return Ok(0) };
+        let sent = stream.try_io(Interest::WRITABLE, || {
+            let mut position = slice.position;
+            let count = slice.len.min(SENDFILE_BYTES_MAX);
+            Ok(rustix::fs::sendfile(stream.as_fd(), file, Some(&mut position), count)?)
+        })?;
+        if sent == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a segment ended before a range that was promised"));
+        }
+        self.consume(sent);
+        Ok(sent)
+    }
+
+    fn consume(&mut self, mut sent: usize) {
+        while let Some(front) = self.segments.front_mut() {
+            let len = front.len();
+            if sent < len {
+                advance(front, sent);
+                return;
+            }
+            sent -= len;
+            self.segments.pop_front();
+        }
+    }
+}
+
+fn advance(segment: &mut Segment, by: usize) {
+    match segment {
+        Segment::Bytes(bytes) => Bytes::advance(bytes, by),
+        Segment::File(FileSlice { position, len, .. }) => {
+            *position += by as u64;
+            *len -= by;
+        }
+    }
+}
+
+fn send_vectored(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+    let mut control = rustix::net::SendAncillaryBuffer::default();
+    Ok(rustix::net::sendmsg(socket, slices, &mut control, flags)?)
+}
