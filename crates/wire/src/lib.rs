@@ -1,1 +1,27 @@
-//! (to come)
+//! The wire contract: every message of the Kafka protocol, and the frames they travel in.
+//!
+//! Messages are generated from the files in `schema/` by `cargo xtask codegen`; the rest of the crate is what the
+//! generated code calls. Nothing here knows a socket or a clock.
+//!
+//! Invariants: bytes from a peer never panic, and decoding them never takes more memory than [`Reader`] allows; the
+//! length of an encoded frame is known before its first byte is sent; record data is carried, never looked into.
+
+pub mod frame;
+mod kind;
+#[allow(missing_docs, clippy::large_enum_variant)] // fields are the protocol's own; requests differ in size
+pub mod messages;
+mod read;
+mod record;
+mod records;
+mod version;
+mod write;
+
+pub use kind::{AnyMessage, ApiRequest, Direction, Message, MessageKind, Role, decode_any};
+pub use messages::ApiKey;
+pub use read::{DecodeError, Reader};
+pub use record::{
+    RecordKey, RecordValue, decode_record_value, encode_record_key, encode_record_value, split_record_key,
+};
+pub use records::{Encoded, Records, Segment};
+pub use version::VersionRange;
+pub use write::{EncodeError, STRING_BYTES_MAX, Tags, Writer};

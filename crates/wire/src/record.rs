@@ -1,0 +1,75 @@
+//! Keys and values of records in internal topics.
+//!
+//! Both begin with 16 bits: in a key they say which type of record it is, in a value which version of that type.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{DecodeError, EncodeError, Message, Reader, Segment, Writer};
+
+/// Key of a record in an internal topic.
+pub trait RecordKey: Message {
+    /// Which type of record.
+    const RECORD_TYPE: i16;
+}
+
+/// Value of a record in an internal topic.
+pub trait RecordValue: Message {
+    /// Which type of record.
+    const RECORD_TYPE: i16;
+}
+
+/// The bytes of a record's key.
+///
+/// # Errors
+/// As [`Message::encode`].
+pub fn encode_record_key<K: RecordKey>(key: &K) -> Result<Bytes, EncodeError> {
+    prefixed(K::RECORD_TYPE, key, K::VERSIONS.max)
+}
+
+/// The bytes of a record's value.
+///
+/// # Errors
+/// As [`Message::encode`].
+pub fn encode_record_value<V: RecordValue>(value: &V, version: i16) -> Result<Bytes, EncodeError> {
+    prefixed(version, value, version)
+}
+
+/// The type of a record, and a reader on the rest of its key.
+///
+/// # Errors
+/// `Truncated` for a key of fewer than two bytes.
+pub fn split_record_key(key: Bytes) -> Result<(i16, Reader), DecodeError> {
+    let mut r = Reader::new(key);
+    Ok((r.i16()?, r))
+}
+
+/// Reads a record's value.
+///
+/// # Errors
+/// As [`Message::decode`].
+pub fn decode_record_value<V: RecordValue>(value: Bytes) -> Result<V, DecodeError> {
+    let mut r = Reader::new(value);
+    let version = r.i16()?;
+    V::decode(&mut r, version)
+}
+
+fn prefixed<M: Message>(prefix: i16, message: &M, version: i16) -> Result<Bytes, EncodeError> {
+    let mut w = Writer::with_capacity(64);
+    w.i16(prefix);
+    message.encode(&mut w, version)?;
+    let encoded = w.finish();
+    if let [Segment::Bytes(bytes)] = &encoded.segments[..] {
+        return Ok(bytes.clone());
+    }
+    let mut all = BytesMut::with_capacity(encoded.len as usize);
+    for segment in &encoded.segments {
+        // Records hold no record data, so no segment lies in a file.
+        if let Segment::Bytes(bytes) = segment {
+            all.put_slice(bytes);
+        }
+    }
+    Ok(all.freeze())
+}
+
+#[cfg(test)]
+mod tests;
