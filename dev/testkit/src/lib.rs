@@ -5,8 +5,12 @@
 
 mod contract;
 mod dice;
+mod process;
 mod sim_disk;
+mod wire;
 
 pub use contract::disk_contract;
 pub use dice::Dice;
+pub use process::{BINARY_ENV, BrokerCommand, BrokerProcess, StartError, free_port};
 pub use sim_disk::{Fault, Operation, OperationKind, SimDisk, is_crash};
+pub use wire::Wire;
