@@ -1,0 +1,33 @@
+use super::*;
+
+#[test]
+fn stat_is_read_past_a_name_with_parentheses() {
+    let stat = "12 (a) b) c) S 1 12 12 0 -1 4194560 100 0 0 0 70 5 0 0 20 0";
+    assert_eq!(cpu_ticks(stat), Some(75));
+    assert_eq!(cpu_ticks("12 (a) S 1"), None);
+}
+
+#[test]
+fn resident_memory_is_in_bytes() {
+    assert_eq!(resident_bytes("VmHWM:\t 9 kB\nVmRSS:\t    1234 kB\n"), Some(1234 * 1024));
+    assert_eq!(resident_bytes("Name:\tx\n"), None);
+}
+
+#[test]
+fn a_dropped_process_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::spawn(Command::new("sleep").arg("1000"), &folder.path().join("log")).unwrap();
+    let pid = process.pid();
+    assert_eq!(process.ended().unwrap(), None);
+    assert!(process.usage().is_ok());
+    drop(process);
+    assert!(usage_of(pid).is_err());
+}
+
+#[test]
+fn a_terminated_process_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::spawn(Command::new("sleep").arg("1000"), &folder.path().join("log")).unwrap();
+    process.terminate(Duration::from_secs(60)).unwrap();
+    assert!(process.ended().unwrap().is_some());
+}
