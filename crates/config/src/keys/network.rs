@@ -1,0 +1,35 @@
+//! Broker keys: listeners, connections, requests and fetches.
+
+use crate::declaration::{Declaration, Kind, Rule, int, list, long, string, unset};
+
+pub(super) const KEYS: &[Declaration] = &[
+    list("listeners", "PLAINTEXT://127.0.0.1:9092").per_broker().honoured("Where the broker listens, as `NAME://host:port`, several separated by commas. An empty host means every interface, port 0 a free one."),
+    unset("advertised.listeners", Kind::List).honoured("What clients are told to connect to, when it differs from `listeners`."),
+    string("listener.security.protocol.map", "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT").per_broker().honoured("Protocol of each listener name, as `NAME:PROTOCOL`. PLAINTEXT is served."),
+    unset("inter.broker.listener.name", Kind::String).honoured("Listener that brokers use among themselves."),
+    string("security.inter.broker.protocol", "PLAINTEXT").rule(Rule::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])).honoured("Protocol that brokers use among themselves, when no listener is named for it."),
+    int("num.network.threads", "3").at_least(1).cluster_wide().accepted("Threads that read and write sockets; Ottla sizes its own pool."),
+    int("num.io.threads", "8").at_least(1).cluster_wide().accepted("Threads that handle requests; Ottla sizes its own pool."),
+    int("queued.max.requests", "500").at_least(1).accepted("Requests that wait for a thread before reading stops."),
+    long("queued.max.request.bytes", "-1").honoured("Bytes of requests in memory, over all connections, before reading stops; below zero for no limit."),
+    int("socket.send.buffer.bytes", "102400").honoured("Send buffer of a socket; -1 for the system's own."),
+    int("socket.receive.buffer.bytes", "102400").honoured("Receive buffer of a socket; -1 for the system's own."),
+    int("socket.request.max.bytes", "104857600").at_least(1).honoured("Largest request; a connection that announces more is closed."),
+    int("socket.listen.backlog.size", "50").at_least(1).honoured("Connections that may wait to be accepted."),
+    long("socket.connection.setup.timeout.ms", "10000").accepted("How long opening a connection may take at first."),
+    long("socket.connection.setup.timeout.max.ms", "30000").accepted("How long opening a connection may take after repeated failures."),
+    int("max.connections", "2147483647").at_least(0).cluster_wide().honoured("Connections over all listeners at a time."),
+    int("max.connections.per.ip", "2147483647").at_least(0).cluster_wide().honoured("Connections from one address at a time."),
+    string("max.connections.per.ip.overrides", "").rule(Rule::HostCounts).cluster_wide().honoured("Other limits for single addresses, as `host:count` separated by commas."),
+    int("max.connection.creation.rate", "2147483647").at_least(0).cluster_wide().honoured("New connections per second."),
+    long("connections.max.idle.ms", "600000").honoured("After how long without traffic a connection is closed; below zero for never."),
+    long("connections.max.reauth.ms", "0").accepted("After how long a SASL session has to authenticate again."),
+    int("connection.failed.authentication.delay.ms", "100").at_least(0).accepted("How long a connection that failed to authenticate is kept waiting."),
+    int("max.request.partition.size.limit", "2000").at_least(1).honoured("Partitions that one describe request may answer."),
+    int("fetch.max.bytes", "57671680").at_least(1024).honoured("Most bytes of one fetch answer; the first batch is always sent whole."),
+    int("max.incremental.fetch.session.cache.slots", "1000").at_least(0).honoured("Incremental fetch sessions that are remembered."),
+    int("fetch.purgatory.purge.interval.requests", "1000").accepted("After how many finished waiting fetches Kafka sweeps their list."),
+    int("producer.purgatory.purge.interval.requests", "1000").accepted("After how many finished waiting produces Kafka sweeps their list."),
+    int("delete.records.purgatory.purge.interval.requests", "1").accepted("After how many finished waiting deletes Kafka sweeps their list."),
+    int("share.fetch.purgatory.purge.interval.requests", "1000").accepted("After how many finished waiting share fetches Kafka sweeps their list."),
+];
