@@ -294,6 +294,15 @@ impl Reader {
         if self.i8()? < 0 { Ok(None) } else { value(self).map(Some) }
     }
 
+    /// A struct or null as the value of a tagged field: a varint that is 0 for null goes before it.
+    ///
+    /// # Errors
+    /// `Truncated`, `VarintTooLong`, or what is wrong with the struct.
+    #[inline]
+    pub fn tagged_struct<T>(&mut self, value: impl FnOnce(&mut Self) -> Read<T>) -> Read<Option<T>> {
+        if self.uvarint()? == 0 { Ok(None) } else { value(self).map(Some) }
+    }
+
     /// The tagged fields of a struct. `known` reads the value of a tag and gives true, or leaves it and gives false;
     /// what it leaves is skipped.
     ///

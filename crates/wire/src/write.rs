@@ -258,6 +258,16 @@ impl Writer {
         value.map_or(Ok(()), |value| write(self, value))
     }
 
+    /// A struct or null as the value of a tagged field.
+    ///
+    /// # Errors
+    /// What is wrong with the struct.
+    #[inline]
+    pub fn tagged_struct<T>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Self, &T) -> Written) -> Written {
+        self.uvarint(u32::from(value.is_some()));
+        value.map_or(Ok(()), |value| write(self, value))
+    }
+
     /// The tagged fields of a struct that has none to write.
     #[inline]
     pub fn no_tags(&mut self) {

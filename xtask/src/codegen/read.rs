@@ -51,6 +51,7 @@ fn maybe(shape: &Shape<'_>, field: &Field) -> String {
     let flex = shape.flex(field);
     match &field.ty {
         Type::Array(element) => format!("r.nullable_array({flex}, {})?", reader(shape, element, field)),
+        Type::Struct(name) if field.tag.is_some() => format!("r.tagged_struct(|r| {name}::decode(r, version))?"),
         Type::Struct(name) => format!("r.nullable_struct(|r| {name}::decode(r, version))?"),
         ty => format!("r.nullable_{}({flex})?", method(ty)),
     }

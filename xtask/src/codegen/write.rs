@@ -51,6 +51,9 @@ fn maybe(shape: &Shape<'_>, field: &Field, place: &str) -> String {
         Type::Array(element) => {
             format!("w.nullable_array({flex}, {place}.as_deref(), {})?;", writer(shape, element, field))
         }
+        Type::Struct(_) if field.tag.is_some() => {
+            format!("w.tagged_struct({place}.as_ref(), |w, x| x.encode(w, version))?;")
+        }
         Type::Struct(_) => format!("w.nullable_struct({place}.as_ref(), |w, x| x.encode(w, version))?;"),
         Type::String => format!("w.nullable_string({flex}, {place}.as_deref())?;"),
         Type::Records => format!("w.nullable_records({flex}, {place}.as_ref())?;"),

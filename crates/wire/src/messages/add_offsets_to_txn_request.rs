@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds a group's offsets to a transaction.
+///
 /// Request of `AddOffsetsToTxn`, versions 0 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddOffsetsToTxnRequest {

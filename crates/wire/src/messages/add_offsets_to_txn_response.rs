@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds a group's offsets to a transaction.
+///
 /// Response of `AddOffsetsToTxn`, versions 0 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddOffsetsToTxnResponse {

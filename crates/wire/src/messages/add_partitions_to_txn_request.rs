@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds partitions to a transaction.
+///
 /// Request of `AddPartitionsToTxn`, versions 0 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnRequest {

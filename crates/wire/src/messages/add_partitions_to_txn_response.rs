@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds partitions to a transaction.
+///
 /// Response of `AddPartitionsToTxn`, versions 0 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnResponse {

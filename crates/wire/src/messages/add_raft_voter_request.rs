@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds a voter to the metadata quorum.
+///
 /// Request of `AddRaftVoter`, versions 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddRaftVoterRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds a voter to the metadata quorum.
+///
 /// Response of `AddRaftVoter`, versions 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddRaftVoterResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Changes quotas of clients.
+///
 /// Request of `AlterClientQuotas`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterClientQuotasRequest {

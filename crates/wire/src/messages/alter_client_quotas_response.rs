@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Changes quotas of clients.
+///
 /// Response of `AlterClientQuotas`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterClientQuotasResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Replaces all configurations of a resource.
+///
 /// Request of `AlterConfigs`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterConfigsRequest {

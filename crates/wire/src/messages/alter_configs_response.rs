@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Replaces all configurations of a resource.
+///
 /// Response of `AlterConfigs`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterConfigsResponse {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Starts or cancels moves of partitions to other brokers.
+///
 /// Response of `AlterPartitionReassignments`, versions 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterPartitionReassignmentsResponse {

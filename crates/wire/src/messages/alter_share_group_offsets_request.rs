@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Sets from where a share group reads.
+///
 /// Request of `AlterShareGroupOffsets`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterShareGroupOffsetsRequest {

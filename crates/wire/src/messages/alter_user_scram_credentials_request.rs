@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Changes SCRAM credentials.
+///
 /// Request of `AlterUserScramCredentials`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterUserScramCredentialsRequest {

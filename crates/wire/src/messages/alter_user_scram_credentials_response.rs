@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Changes SCRAM credentials.
+///
 /// Response of `AlterUserScramCredentials`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterUserScramCredentialsResponse {

@@ -8,159 +8,159 @@ use crate::VersionRange;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i16)]
 pub enum ApiKey {
-    /// Kafka's API of this name.
+    /// Appends record batches to partitions.
     Produce = 0,
-    /// Kafka's API of this name.
+    /// Reads record batches from partitions, for consumers and followers.
     Fetch = 1,
-    /// Kafka's API of this name.
+    /// Finds offsets by timestamp, or the first and last of a partition.
     ListOffsets = 2,
-    /// Kafka's API of this name.
+    /// Says which brokers, topics and partitions there are, and who leads.
     Metadata = 3,
-    /// Kafka's API of this name.
+    /// Stores how far a group has read.
     OffsetCommit = 8,
-    /// Kafka's API of this name.
+    /// Says how far a group has read.
     OffsetFetch = 9,
-    /// Kafka's API of this name.
+    /// Says which broker coordinates a group or a transactional id.
     FindCoordinator = 10,
-    /// Kafka's API of this name.
+    /// Enters a classic consumer group and waits for its next generation.
     JoinGroup = 11,
-    /// Kafka's API of this name.
+    /// Keeps a member in a classic consumer group.
     Heartbeat = 12,
-    /// Kafka's API of this name.
+    /// Takes members out of a classic consumer group.
     LeaveGroup = 13,
-    /// Kafka's API of this name.
+    /// Hands the leader's assignment to the members of a classic group.
     SyncGroup = 14,
-    /// Kafka's API of this name.
+    /// Shows classic groups and their members.
     DescribeGroups = 15,
-    /// Kafka's API of this name.
+    /// Lists the groups that a broker coordinates.
     ListGroups = 16,
-    /// Kafka's API of this name.
+    /// Agrees on a SASL mechanism.
     SaslHandshake = 17,
-    /// Kafka's API of this name.
+    /// Says which APIs and features a broker serves, in which versions.
     ApiVersions = 18,
-    /// Kafka's API of this name.
+    /// Creates topics.
     CreateTopics = 19,
-    /// Kafka's API of this name.
+    /// Deletes topics.
     DeleteTopics = 20,
-    /// Kafka's API of this name.
+    /// Moves the start of partitions forward.
     DeleteRecords = 21,
-    /// Kafka's API of this name.
+    /// Gives a producer its id and epoch.
     InitProducerId = 22,
-    /// Kafka's API of this name.
+    /// Says where a leader epoch ends.
     OffsetForLeaderEpoch = 23,
-    /// Kafka's API of this name.
+    /// Adds partitions to a transaction.
     AddPartitionsToTxn = 24,
-    /// Kafka's API of this name.
+    /// Adds a group's offsets to a transaction.
     AddOffsetsToTxn = 25,
-    /// Kafka's API of this name.
+    /// Commits or aborts a transaction.
     EndTxn = 26,
-    /// Kafka's API of this name.
+    /// Writes the end of transactions into partitions.
     WriteTxnMarkers = 27,
-    /// Kafka's API of this name.
+    /// Stores how far a group has read, as part of a transaction.
     TxnOffsetCommit = 28,
-    /// Kafka's API of this name.
+    /// Lists access rules.
     DescribeAcls = 29,
-    /// Kafka's API of this name.
+    /// Adds access rules.
     CreateAcls = 30,
-    /// Kafka's API of this name.
+    /// Removes access rules.
     DeleteAcls = 31,
-    /// Kafka's API of this name.
+    /// Shows configurations and where each value comes from.
     DescribeConfigs = 32,
-    /// Kafka's API of this name.
+    /// Replaces all configurations of a resource.
     AlterConfigs = 33,
-    /// Kafka's API of this name.
+    /// Moves replicas to another log directory of their broker.
     AlterReplicaLogDirs = 34,
-    /// Kafka's API of this name.
+    /// Shows log directories and what lies in them.
     DescribeLogDirs = 35,
-    /// Kafka's API of this name.
+    /// Carries one step of a SASL exchange.
     SaslAuthenticate = 36,
-    /// Kafka's API of this name.
+    /// Adds partitions to topics.
     CreatePartitions = 37,
-    /// Kafka's API of this name.
+    /// Issues a delegation token.
     CreateDelegationToken = 38,
-    /// Kafka's API of this name.
+    /// Prolongs a delegation token.
     RenewDelegationToken = 39,
-    /// Kafka's API of this name.
+    /// Changes when a delegation token ends.
     ExpireDelegationToken = 40,
-    /// Kafka's API of this name.
+    /// Lists delegation tokens.
     DescribeDelegationToken = 41,
-    /// Kafka's API of this name.
+    /// Deletes groups that have no members.
     DeleteGroups = 42,
-    /// Kafka's API of this name.
+    /// Elects partition leaders.
     ElectLeaders = 43,
-    /// Kafka's API of this name.
+    /// Changes single configurations of a resource.
     IncrementalAlterConfigs = 44,
-    /// Kafka's API of this name.
+    /// Starts or cancels moves of partitions to other brokers.
     AlterPartitionReassignments = 45,
-    /// Kafka's API of this name.
+    /// Lists moves of partitions that are under way.
     ListPartitionReassignments = 46,
-    /// Kafka's API of this name.
+    /// Forgets how far a group has read.
     OffsetDelete = 47,
-    /// Kafka's API of this name.
+    /// Lists quotas of clients.
     DescribeClientQuotas = 48,
-    /// Kafka's API of this name.
+    /// Changes quotas of clients.
     AlterClientQuotas = 49,
-    /// Kafka's API of this name.
+    /// Says which users have SCRAM credentials.
     DescribeUserScramCredentials = 50,
-    /// Kafka's API of this name.
+    /// Changes SCRAM credentials.
     AlterUserScramCredentials = 51,
-    /// Kafka's API of this name.
+    /// Shows the state of the metadata quorum.
     DescribeQuorum = 55,
-    /// Kafka's API of this name.
+    /// Raises or lowers feature levels.
     UpdateFeatures = 57,
-    /// Kafka's API of this name.
+    /// Lists the brokers or controllers of the cluster.
     DescribeCluster = 60,
-    /// Kafka's API of this name.
+    /// Shows the producers that a partition knows.
     DescribeProducers = 61,
-    /// Kafka's API of this name.
+    /// Takes a broker out of the cluster.
     UnregisterBroker = 64,
-    /// Kafka's API of this name.
+    /// Shows the state of transactions.
     DescribeTransactions = 65,
-    /// Kafka's API of this name.
+    /// Lists transactions.
     ListTransactions = 66,
-    /// Kafka's API of this name.
+    /// Joins, stays in and leaves a consumer group.
     ConsumerGroupHeartbeat = 68,
-    /// Kafka's API of this name.
+    /// Shows consumer groups and their members.
     ConsumerGroupDescribe = 69,
-    /// Kafka's API of this name.
+    /// Tells a client which of its metrics are wanted.
     GetTelemetrySubscriptions = 71,
-    /// Kafka's API of this name.
+    /// Takes in a client's metrics.
     PushTelemetry = 72,
-    /// Kafka's API of this name.
+    /// Lists what has configurations.
     ListConfigResources = 74,
-    /// Kafka's API of this name.
+    /// Shows topics and their partitions, a page at a time.
     DescribeTopicPartitions = 75,
-    /// Kafka's API of this name.
+    /// Joins, stays in and leaves a share group.
     ShareGroupHeartbeat = 76,
-    /// Kafka's API of this name.
+    /// Shows share groups and their members.
     ShareGroupDescribe = 77,
-    /// Kafka's API of this name.
+    /// Acquires records for a member of a share group.
     ShareFetch = 78,
-    /// Kafka's API of this name.
+    /// Says what became of acquired records.
     ShareAcknowledge = 79,
-    /// Kafka's API of this name.
+    /// Adds a voter to the metadata quorum.
     AddRaftVoter = 80,
-    /// Kafka's API of this name.
+    /// Removes a voter from the metadata quorum.
     RemoveRaftVoter = 81,
-    /// Kafka's API of this name.
+    /// Starts the stored state of share partitions.
     InitializeShareGroupState = 83,
-    /// Kafka's API of this name.
+    /// Reads the stored state of share partitions.
     ReadShareGroupState = 84,
-    /// Kafka's API of this name.
+    /// Adds to the stored state of share partitions.
     WriteShareGroupState = 85,
-    /// Kafka's API of this name.
+    /// Deletes the stored state of share partitions.
     DeleteShareGroupState = 86,
-    /// Kafka's API of this name.
+    /// Reads the outline of the stored state of share partitions.
     ReadShareGroupStateSummary = 87,
-    /// Kafka's API of this name.
+    /// Joins, stays in and leaves a streams group.
     StreamsGroupHeartbeat = 88,
-    /// Kafka's API of this name.
+    /// Shows streams groups and their members.
     StreamsGroupDescribe = 89,
-    /// Kafka's API of this name.
+    /// Says from where share groups read.
     DescribeShareGroupOffsets = 90,
-    /// Kafka's API of this name.
+    /// Sets from where a share group reads.
     AlterShareGroupOffsets = 91,
-    /// Kafka's API of this name.
+    /// Forgets from where a share group reads.
     DeleteShareGroupOffsets = 92,
 }
 

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says which APIs and features a broker serves, in which versions.
+///
 /// Request of `ApiVersions`, versions 0 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApiVersionsRequest {

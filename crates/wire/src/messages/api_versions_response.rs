@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, Tags, VersionRange, Writer};
 
+/// Says which APIs and features a broker serves, in which versions.
+///
 /// Response of `ApiVersions`, versions 0 to 4.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiVersionsResponse {

@@ -52,16 +52,23 @@ impl RecordValue for ConsumerGroupCurrentMemberAssignmentValue {
 }
 
 /// Part of [`ConsumerGroupCurrentMemberAssignmentValue`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartitions {
     pub topic_id: Uuid,
     pub partitions: Vec<i32>,
     pub assignment_epochs: Option<Vec<i32>>,
 }
 
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), assignment_epochs: Some(Vec::new()) }
+    }
+}
+
 impl TopicPartitions {
     fn decode(r: &mut Reader, _version: i16) -> Result<Self, DecodeError> {
-        let mut m = Self { topic_id: r.uuid()?, partitions: r.array(true, Reader::i32)?, assignment_epochs: None };
+        let mut m =
+            Self { topic_id: r.uuid()?, partitions: r.array(true, Reader::i32)?, assignment_epochs: Some(Vec::new()) };
         r.tags(|r, tag| {
             match tag {
                 0 => m.assignment_epochs = r.nullable_array(true, Reader::i32)?,
@@ -79,7 +86,7 @@ impl TopicPartitions {
             Ok(())
         })?;
         let mut tags = Tags::default();
-        if self.assignment_epochs.is_some() {
+        if self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty()) {
             tags.field(0, |w| {
                 w.nullable_array(true, self.assignment_epochs.as_deref(), |w, x| {
                     w.i32(*x);

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows consumer groups and their members.
+///
 /// Request of `ConsumerGroupDescribe`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupDescribeRequest {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows consumer groups and their members.
+///
 /// Response of `ConsumerGroupDescribe`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupDescribeResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Joins, stays in and leaves a consumer group.
+///
 /// Request of `ConsumerGroupHeartbeat`, versions 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerGroupHeartbeatRequest {

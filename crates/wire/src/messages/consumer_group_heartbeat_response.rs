@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Joins, stays in and leaves a consumer group.
+///
 /// Response of `ConsumerGroupHeartbeat`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupHeartbeatResponse {

@@ -33,7 +33,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: Some(String::default()),
             rebalance_timeout_ms: -1,
             server_assignor: Some(String::default()),
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
         }
     }
 }
@@ -53,11 +53,11 @@ impl Message for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: r.nullable_string(true)?,
             rebalance_timeout_ms: r.i32()?,
             server_assignor: r.nullable_string(true)?,
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
         };
         r.tags(|r, tag| {
             match tag {
-                0 => m.classic_member_metadata = r.nullable_struct(|r| ClassicMemberMetadata::decode(r, version))?,
+                0 => m.classic_member_metadata = r.tagged_struct(|r| ClassicMemberMetadata::decode(r, version))?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -76,9 +76,9 @@ impl Message for ConsumerGroupMemberMetadataValue {
         w.i32(self.rebalance_timeout_ms);
         w.nullable_string(true, self.server_assignor.as_deref())?;
         let mut tags = Tags::default();
-        if self.classic_member_metadata.is_some() {
+        if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
             tags.field(0, |w| {
-                w.nullable_struct(self.classic_member_metadata.as_ref(), |w, x| x.encode(w, version))?;
+                w.tagged_struct(self.classic_member_metadata.as_ref(), |w, x| x.encode(w, version))?;
                 Ok(())
             })?;
         }

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds access rules.
+///
 /// Request of `CreateAcls`, versions 1 to 3.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateAclsRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds access rules.
+///
 /// Response of `CreateAcls`, versions 1 to 3.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateAclsResponse {

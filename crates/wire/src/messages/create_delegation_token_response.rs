@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Issues a delegation token.
+///
 /// Response of `CreateDelegationToken`, versions 1 to 3.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateDelegationTokenResponse {

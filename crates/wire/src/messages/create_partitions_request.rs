@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds partitions to topics.
+///
 /// Request of `CreatePartitions`, versions 0 to 3.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatePartitionsRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Adds partitions to topics.
+///
 /// Response of `CreatePartitions`, versions 0 to 3.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatePartitionsResponse {

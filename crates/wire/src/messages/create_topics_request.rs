@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Creates topics.
+///
 /// Request of `CreateTopics`, versions 2 to 7.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateTopicsRequest {

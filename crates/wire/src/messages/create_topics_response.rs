@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, Tags, VersionRange, Writer};
 
+/// Creates topics.
+///
 /// Response of `CreateTopics`, versions 2 to 7.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateTopicsResponse {

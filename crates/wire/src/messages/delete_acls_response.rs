@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Removes access rules.
+///
 /// Response of `DeleteAcls`, versions 1 to 3.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteAclsResponse {

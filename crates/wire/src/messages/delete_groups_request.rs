@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Deletes groups that have no members.
+///
 /// Request of `DeleteGroups`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteGroupsRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Deletes groups that have no members.
+///
 /// Response of `DeleteGroups`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteGroupsResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Moves the start of partitions forward.
+///
 /// Request of `DeleteRecords`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsRequest {

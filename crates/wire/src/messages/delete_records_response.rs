@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Moves the start of partitions forward.
+///
 /// Response of `DeleteRecords`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Deletes the stored state of share partitions.
+///
 /// Response of `DeleteShareGroupState`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteShareGroupStateResponse {

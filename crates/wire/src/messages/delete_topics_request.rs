@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Deletes topics.
+///
 /// Request of `DeleteTopics`, versions 1 to 6.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteTopicsRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Lists access rules.
+///
 /// Response of `DescribeAcls`, versions 1 to 3.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescribeAclsResponse {

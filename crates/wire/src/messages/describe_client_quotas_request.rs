@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Lists quotas of clients.
+///
 /// Request of `DescribeClientQuotas`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeClientQuotasRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Lists quotas of clients.
+///
 /// Response of `DescribeClientQuotas`, versions 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescribeClientQuotasResponse {

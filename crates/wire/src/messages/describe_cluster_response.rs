@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Lists the brokers or controllers of the cluster.
+///
 /// Response of `DescribeCluster`, versions 0 to 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescribeClusterResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows configurations and where each value comes from.
+///
 /// Request of `DescribeConfigs`, versions 1 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeConfigsRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows configurations and where each value comes from.
+///
 /// Response of `DescribeConfigs`, versions 1 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeConfigsResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows classic groups and their members.
+///
 /// Request of `DescribeGroups`, versions 0 to 6.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeGroupsRequest {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows classic groups and their members.
+///
 /// Response of `DescribeGroups`, versions 0 to 6.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeGroupsResponse {

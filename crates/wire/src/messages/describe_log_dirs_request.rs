@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows log directories and what lies in them.
+///
 /// Request of `DescribeLogDirs`, versions 1 to 5.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescribeLogDirsRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows log directories and what lies in them.
+///
 /// Response of `DescribeLogDirs`, versions 1 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeLogDirsResponse {

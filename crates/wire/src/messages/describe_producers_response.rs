@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows the producers that a partition knows.
+///
 /// Response of `DescribeProducers`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeProducersResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows the state of the metadata quorum.
+///
 /// Request of `DescribeQuorum`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeQuorumRequest {

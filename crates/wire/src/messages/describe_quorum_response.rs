@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows the state of the metadata quorum.
+///
 /// Response of `DescribeQuorum`, versions 0 to 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescribeQuorumResponse {

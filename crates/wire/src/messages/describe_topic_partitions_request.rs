@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows topics and their partitions, a page at a time.
+///
 /// Request of `DescribeTopicPartitions`, versions 0 to 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTopicPartitionsRequest {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows topics and their partitions, a page at a time.
+///
 /// Response of `DescribeTopicPartitions`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeTopicPartitionsResponse {

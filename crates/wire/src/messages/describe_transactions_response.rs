@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows the state of transactions.
+///
 /// Response of `DescribeTransactions`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeTransactionsResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Elects partition leaders.
+///
 /// Request of `ElectLeaders`, versions 0 to 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ElectLeadersRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Elects partition leaders.
+///
 /// Response of `ElectLeaders`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ElectLeadersResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Commits or aborts a transaction.
+///
 /// Request of `EndTxn`, versions 0 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndTxnRequest {

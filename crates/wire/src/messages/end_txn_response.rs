@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Commits or aborts a transaction.
+///
 /// Response of `EndTxn`, versions 0 to 5.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndTxnResponse {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Changes when a delegation token ends.
+///
 /// Request of `ExpireDelegationToken`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExpireDelegationTokenRequest {

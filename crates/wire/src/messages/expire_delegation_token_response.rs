@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Changes when a delegation token ends.
+///
 /// Response of `ExpireDelegationToken`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExpireDelegationTokenResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, Tags, VersionRange, Writer};
 
+/// Reads record batches from partitions, for consumers and followers.
+///
 /// Request of `Fetch`, versions 4 to 18.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchRequest {

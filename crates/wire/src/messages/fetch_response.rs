@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, Records, Tags, VersionRange, Writer};
 
+/// Reads record batches from partitions, for consumers and followers.
+///
 /// Response of `Fetch`, versions 4 to 18.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says which broker coordinates a group or a transactional id.
+///
 /// Request of `FindCoordinator`, versions 0 to 6.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FindCoordinatorRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says which broker coordinates a group or a transactional id.
+///
 /// Response of `FindCoordinator`, versions 0 to 6.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FindCoordinatorResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Tells a client which of its metrics are wanted.
+///
 /// Response of `GetTelemetrySubscriptions`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GetTelemetrySubscriptionsResponse {

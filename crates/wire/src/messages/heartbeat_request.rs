@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Keeps a member in a classic consumer group.
+///
 /// Request of `Heartbeat`, versions 0 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeartbeatRequest {

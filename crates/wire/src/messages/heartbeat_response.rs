@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Keeps a member in a classic consumer group.
+///
 /// Response of `Heartbeat`, versions 0 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeartbeatResponse {

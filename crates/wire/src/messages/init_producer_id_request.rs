@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Gives a producer its id and epoch.
+///
 /// Request of `InitProducerId`, versions 0 to 5.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitProducerIdRequest {

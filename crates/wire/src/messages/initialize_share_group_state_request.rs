@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Starts the stored state of share partitions.
+///
 /// Request of `InitializeShareGroupState`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitializeShareGroupStateRequest {

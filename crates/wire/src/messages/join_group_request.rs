@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Enters a classic consumer group and waits for its next generation.
+///
 /// Request of `JoinGroup`, versions 0 to 9.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JoinGroupRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Takes members out of a classic consumer group.
+///
 /// Response of `LeaveGroup`, versions 0 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaveGroupResponse {

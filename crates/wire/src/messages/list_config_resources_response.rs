@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Lists what has configurations.
+///
 /// Response of `ListConfigResources`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListConfigResourcesResponse {

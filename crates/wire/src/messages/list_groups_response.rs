@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Lists the groups that a broker coordinates.
+///
 /// Response of `ListGroups`, versions 0 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListGroupsResponse {

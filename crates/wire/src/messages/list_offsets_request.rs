@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Finds offsets by timestamp, or the first and last of a partition.
+///
 /// Request of `ListOffsets`, versions 1 to 11.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListOffsetsRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Lists transactions.
+///
 /// Response of `ListTransactions`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListTransactionsResponse {

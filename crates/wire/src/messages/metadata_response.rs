@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says which brokers, topics and partitions there are, and who leads.
+///
 /// Response of `Metadata`, versions 0 to 13.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetadataResponse {

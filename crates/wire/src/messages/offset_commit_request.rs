@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Stores how far a group has read.
+///
 /// Request of `OffsetCommit`, versions 2 to 10.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitRequest {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Stores how far a group has read.
+///
 /// Response of `OffsetCommit`, versions 2 to 10.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetCommitResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Forgets how far a group has read.
+///
 /// Request of `OffsetDelete`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteRequest {

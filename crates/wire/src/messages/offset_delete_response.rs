@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Forgets how far a group has read.
+///
 /// Response of `OffsetDelete`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteResponse {

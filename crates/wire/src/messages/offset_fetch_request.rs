@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says how far a group has read.
+///
 /// Request of `OffsetFetch`, versions 1 to 10.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchRequest {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says how far a group has read.
+///
 /// Response of `OffsetFetch`, versions 1 to 10.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetFetchResponse {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says where a leader epoch ends.
+///
 /// Response of `OffsetForLeaderEpoch`, versions 2 to 4.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetForLeaderEpochResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, Records, VersionRange, Writer};
 
+/// Appends record batches to partitions.
+///
 /// Request of `Produce`, versions 3 to 13.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProduceRequest {

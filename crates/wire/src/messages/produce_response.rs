@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, Tags, VersionRange, Writer};
 
+/// Appends record batches to partitions.
+///
 /// Response of `Produce`, versions 3 to 13.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProduceResponse {

@@ -7,6 +7,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Takes in a client's metrics.
+///
 /// Request of `PushTelemetry`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PushTelemetryRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Takes in a client's metrics.
+///
 /// Response of `PushTelemetry`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PushTelemetryResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Reads the outline of the stored state of share partitions.
+///
 /// Response of `ReadShareGroupStateSummary`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadShareGroupStateSummaryResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Removes a voter from the metadata quorum.
+///
 /// Request of `RemoveRaftVoter`, versions 0 to 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoveRaftVoterRequest {

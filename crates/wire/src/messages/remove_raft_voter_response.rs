@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Removes a voter from the metadata quorum.
+///
 /// Response of `RemoveRaftVoter`, versions 0 to 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoveRaftVoterResponse {

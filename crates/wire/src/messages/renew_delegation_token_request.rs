@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Prolongs a delegation token.
+///
 /// Request of `RenewDelegationToken`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RenewDelegationTokenRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Prolongs a delegation token.
+///
 /// Response of `RenewDelegationToken`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RenewDelegationTokenResponse {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Carries one step of a SASL exchange.
+///
 /// Request of `SaslAuthenticate`, versions 0 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SaslAuthenticateRequest {

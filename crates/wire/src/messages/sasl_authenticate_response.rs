@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Carries one step of a SASL exchange.
+///
 /// Response of `SaslAuthenticate`, versions 0 to 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaslAuthenticateResponse {

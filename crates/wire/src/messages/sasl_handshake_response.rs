@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Agrees on a SASL mechanism.
+///
 /// Response of `SaslHandshake`, versions 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SaslHandshakeResponse {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says what became of acquired records.
+///
 /// Request of `ShareAcknowledge`, versions 1 to 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareAcknowledgeRequest {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Says what became of acquired records.
+///
 /// Response of `ShareAcknowledge`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareAcknowledgeResponse {

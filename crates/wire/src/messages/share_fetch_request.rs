@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Acquires records for a member of a share group.
+///
 /// Request of `ShareFetch`, versions 1 to 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareFetchRequest {

@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, Records, VersionRange, Writer};
 
+/// Acquires records for a member of a share group.
+///
 /// Response of `ShareFetch`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareFetchResponse {

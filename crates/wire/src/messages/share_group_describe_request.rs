@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows share groups and their members.
+///
 /// Request of `ShareGroupDescribe`, versions 1 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupDescribeRequest {

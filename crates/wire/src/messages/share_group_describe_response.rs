@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows share groups and their members.
+///
 /// Response of `ShareGroupDescribe`, versions 1 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupDescribeResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Joins, stays in and leaves a share group.
+///
 /// Request of `ShareGroupHeartbeat`, versions 1 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupHeartbeatRequest {

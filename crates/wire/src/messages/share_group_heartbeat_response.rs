@@ -6,6 +6,8 @@ use ottla_types::Uuid;
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Joins, stays in and leaves a share group.
+///
 /// Response of `ShareGroupHeartbeat`, versions 1 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupHeartbeatResponse {

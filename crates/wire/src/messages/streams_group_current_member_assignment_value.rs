@@ -62,17 +62,26 @@ impl RecordValue for StreamsGroupCurrentMemberAssignmentValue {
 }
 
 /// Part of [`StreamsGroupCurrentMemberAssignmentValue`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskIds {
     pub subtopology_id: String,
     pub partitions: Vec<i32>,
     pub assignment_epochs: Option<Vec<i32>>,
 }
 
+impl Default for TaskIds {
+    fn default() -> Self {
+        Self { subtopology_id: String::default(), partitions: Vec::new(), assignment_epochs: Some(Vec::new()) }
+    }
+}
+
 impl TaskIds {
     fn decode(r: &mut Reader, _version: i16) -> Result<Self, DecodeError> {
-        let mut m =
-            Self { subtopology_id: r.string(true)?, partitions: r.array(true, Reader::i32)?, assignment_epochs: None };
+        let mut m = Self {
+            subtopology_id: r.string(true)?,
+            partitions: r.array(true, Reader::i32)?,
+            assignment_epochs: Some(Vec::new()),
+        };
         r.tags(|r, tag| {
             match tag {
                 0 => m.assignment_epochs = r.nullable_array(true, Reader::i32)?,
@@ -90,7 +99,7 @@ impl TaskIds {
             Ok(())
         })?;
         let mut tags = Tags::default();
-        if self.assignment_epochs.is_some() {
+        if self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty()) {
             tags.field(0, |w| {
                 w.nullable_array(true, self.assignment_epochs.as_deref(), |w, x| {
                     w.i32(*x);

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Shows streams groups and their members.
+///
 /// Response of `StreamsGroupDescribe`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupDescribeResponse {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Joins, stays in and leaves a streams group.
+///
 /// Response of `StreamsGroupHeartbeat`, versions 0 to 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamsGroupHeartbeatResponse {

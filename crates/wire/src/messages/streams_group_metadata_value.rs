@@ -17,7 +17,7 @@ pub struct StreamsGroupMetadataValue {
 
 impl Default for StreamsGroupMetadataValue {
     fn default() -> Self {
-        Self { epoch: 0, metadata_hash: 0, validated_topology_epoch: -1, last_assignment_configs: None }
+        Self { epoch: 0, metadata_hash: 0, validated_topology_epoch: -1, last_assignment_configs: Some(Vec::new()) }
     }
 }
 
@@ -31,7 +31,7 @@ impl Message for StreamsGroupMetadataValue {
             epoch: r.i32()?,
             metadata_hash: r.i64()?,
             validated_topology_epoch: -1,
-            last_assignment_configs: None,
+            last_assignment_configs: Some(Vec::new()),
         };
         r.tags(|r, tag| {
             match tag {
@@ -57,7 +57,7 @@ impl Message for StreamsGroupMetadataValue {
                 Ok(())
             })?;
         }
-        if self.last_assignment_configs.is_some() {
+        if self.last_assignment_configs.as_ref().is_none_or(|x| !x.is_empty()) {
             tags.field(1, |w| {
                 w.nullable_array(true, self.last_assignment_configs.as_deref(), |w, x| x.encode(w, version))?;
                 Ok(())

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Hands the leader's assignment to the members of a classic group.
+///
 /// Request of `SyncGroup`, versions 0 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SyncGroupRequest {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Stores how far a group has read, as part of a transaction.
+///
 /// Request of `TxnOffsetCommit`, versions 0 to 5.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsetCommitRequest {

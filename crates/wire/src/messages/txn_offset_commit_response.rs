@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Stores how far a group has read, as part of a transaction.
+///
 /// Response of `TxnOffsetCommit`, versions 0 to 5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TxnOffsetCommitResponse {

@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Takes a broker out of the cluster.
+///
 /// Request of `UnregisterBroker`, versions 0 to 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnregisterBrokerRequest {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Takes a broker out of the cluster.
+///
 /// Response of `UnregisterBroker`, versions 0 to 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnregisterBrokerResponse {

@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Raises or lowers feature levels.
+///
 /// Response of `UpdateFeatures`, versions 0 to 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateFeaturesResponse {

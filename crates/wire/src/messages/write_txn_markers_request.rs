@@ -4,6 +4,8 @@
 
 use crate::{ApiKey, ApiRequest, DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Writes the end of transactions into partitions.
+///
 /// Request of `WriteTxnMarkers`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteTxnMarkersRequest {

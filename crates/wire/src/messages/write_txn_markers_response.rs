@@ -4,6 +4,8 @@
 
 use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
 
+/// Writes the end of transactions into partitions.
+///
 /// Response of `WriteTxnMarkers`, versions 1 to 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteTxnMarkersResponse {
