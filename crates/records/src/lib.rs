@@ -1,7 +1,8 @@
 //! Record batches, version 2 of the format: the unit that producers send, logs store and consumers fetch.
 //!
 //! - [`BatchHeader`] and [`Batches`] look at batches without touching their records;
-//! - [`Records`] reads uncompressed records in place;
+//! - [`Records`] reads uncompressed records in place, [`records_of`] those of any codec;
+//! - [`check_produce`] is what a broker checks before it appends;
 //! - [`BatchBuilder`] makes batches.
 //!
 //! Invariants: bytes from a peer or a disk never panic; no decoder allocates more than a fixed window beside what it is
@@ -13,9 +14,13 @@ mod builder;
 mod crc;
 mod header;
 mod input;
+mod produce;
+mod reader;
 mod record;
 mod records;
 mod varint;
+mod walk;
+mod window;
 
 pub mod compression;
 
@@ -27,5 +32,9 @@ pub use crc::{crc_of, crc_of_parts, verify_crc};
 pub use header::{
     BatchError, BatchHeader, HEADER_LEN, LOG_OVERHEAD, MAGIC, NO_SEQUENCE, sequence_minus, sequence_plus,
 };
+pub use produce::{
+    CheckedBatch, Depth, FaultyRecord, ProduceRejection, ProduceRules, RecordFault, TargetCompression, check_produce,
+};
+pub use reader::{RecordReader, records_of};
 pub use record::{Headers, Record, RecordError, RecordHeader};
 pub use records::Records;

@@ -3,9 +3,9 @@
 //! Read: independent and linked blocks of any size the format has, with and without checksums. Written: independent
 //! blocks of 64 KiB without a content checksum, which every client can read.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
-use lz4_flex::frame::{BlockMode, BlockSize, Error as FrameError, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameInfo};
 
 use super::DecompressError;
 
@@ -53,9 +53,6 @@ fn frame_len(bytes: &[u8]) -> Option<usize> {
     (len <= bytes.len()).then_some(len)
 }
 
-pub(super) fn compress(bytes: &[u8]) -> Result<Vec<u8>, FrameError> {
-    let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(frame, Vec::with_capacity(bytes.len() / 2 + 64));
-    encoder.write_all(bytes)?;
-    encoder.finish()
+pub(super) fn frame_info() -> FrameInfo {
+    FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent)
 }

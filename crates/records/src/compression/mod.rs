@@ -3,16 +3,19 @@
 //! Invariants: decompression streams, holding no more than the codec's window ([`Decompressor`] names them) however
 //! much comes out; it never gives more than the cap it was made with; bytes after the end of the block are an error.
 
+mod compressor;
 mod lz4;
 mod snappy;
 
 use std::io::{self, Read, Write};
 
-use flate2::{bufread::MultiGzDecoder, write::GzEncoder};
+use flate2::bufread::MultiGzDecoder;
 use lz4::Lz4Reader;
 use ottla_types::Compression;
 use snappy::SnappyReader;
 use zstd::stream::read::Decoder as ZstdReader;
+
+pub use compressor::Compressor;
 
 /// Why a compressed block cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,36 +97,38 @@ fn zstd_reader(body: &[u8]) -> io::Result<ZstdReader<'static, &[u8]>> {
     Ok(reader)
 }
 
-/// Compresses `bytes` as the body of a batch. `level` is the codec's own (gzip 0 to 9, zstd -131072 to 22; snappy has
-/// none and lz4 only its fast one, so they ignore it), `None` its default.
+/// Most that is taken out of `compressed_len` bytes of a body: the densest that gzip can be, and for the codecs that
+/// are denser on monotonous records still 64 MiB. Never 2 GiB, which no client could hold.
+#[must_use]
+pub fn decompressed_max(compressed_len: usize) -> u64 {
+    const FREE: u64 = 64 << 20;
+    const RATIO: u64 = 1100;
+    (compressed_len as u64).saturating_mul(RATIO).saturating_add(FREE).min(i32::MAX as u64)
+}
+
+/// Compresses `bytes` as the body of a batch. `level` is the codec's own (gzip 0 to 9 or −1, zstd −131072 to 22;
+/// snappy has none and lz4 only its fast one, so they ignore it), `None` its default.
 ///
 /// # Errors
 /// A level out of range.
 pub fn compress(codec: Compression, level: Option<i32>, bytes: &[u8]) -> Result<Vec<u8>, CompressError> {
-    let refused = CompressError(codec);
-    match codec {
-        Compression::None => Ok(bytes.to_vec()),
-        Compression::Gzip => gzip(level, bytes).ok_or(refused),
-        Compression::Snappy => snappy::compress(bytes).map_err(|_| refused),
-        Compression::Lz4 => lz4::compress(bytes).map_err(|_| refused),
-        Compression::Zstd => zstd_checked(level, bytes).ok_or(refused),
+    let refused = |_| CompressError(codec);
+    let mut compressor = Compressor::new(codec, level, usize::MAX)?;
+    compressor.write_all(bytes).map_err(refused)?;
+    compressor.finish().map_err(refused)
+}
+
+fn gzip_level(level: Option<i32>) -> Option<flate2::Compression> {
+    match level.unwrap_or(-1) {
+        -1 => Some(flate2::Compression::default()),
+        level @ 0..=9 => Some(flate2::Compression::new(level as u32)),
+        _ => None,
     }
 }
 
-fn gzip(level: Option<i32>, bytes: &[u8]) -> Option<Vec<u8>> {
-    let level = match level.unwrap_or(-1) {
-        -1 => flate2::Compression::default(),
-        level @ 0..=9 => flate2::Compression::new(level as u32),
-        _ => return None,
-    };
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4 + 64), level);
-    encoder.write_all(bytes).ok()?;
-    encoder.finish().ok()
-}
-
-fn zstd_checked(level: Option<i32>, bytes: &[u8]) -> Option<Vec<u8>> {
+fn zstd_level(level: Option<i32>) -> Option<i32> {
     let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
-    zstd::compression_level_range().contains(&level).then(|| zstd::bulk::compress(bytes, level).ok())?
+    zstd::compression_level_range().contains(&level).then_some(level)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //!
 //! Invariant: a block's output is allocated only when the block is long enough to give as much.
 
+use std::io::{self, Write};
+
 use super::DecompressError;
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
@@ -77,15 +79,53 @@ impl<'a> SnappyReader<'a> {
     }
 }
 
-pub(super) fn compress(bytes: &[u8]) -> Result<Vec<u8>, snap::Error> {
-    let mut encoder = snap::raw::Encoder::new();
-    let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
-    out.extend_from_slice(&PREAMBLE);
-    let mut block = vec![0; snap::raw::max_compress_len(BLOCK_LEN.min(bytes.len()))];
-    for piece in bytes.chunks(BLOCK_LEN) {
-        let len = encoder.compress(piece, &mut block)?;
-        out.extend_from_slice(&(len as u32).to_be_bytes());
-        out.extend_from_slice(&block[..len]);
+/// Writes xerial's framing.
+pub(super) struct SnappyWriter<W> {
+    out: W,
+    encoder: snap::raw::Encoder,
+    pending: Vec<u8>,
+    packed: Vec<u8>,
+    started: bool,
+}
+
+impl<W: Write> SnappyWriter<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { out, encoder: snap::raw::Encoder::new(), pending: Vec::new(), packed: Vec::new(), started: false }
     }
-    Ok(out)
+
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.write_block()?;
+        Ok(self.out)
+    }
+
+    fn write_block(&mut self) -> io::Result<()> {
+        if !self.started {
+            self.out.write_all(&PREAMBLE)?;
+            self.started = true;
+        }
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.packed.resize(snap::raw::max_compress_len(self.pending.len()), 0);
+        let len = self.encoder.compress(&self.pending, &mut self.packed).map_err(io::Error::other)?;
+        self.out.write_all(&(len as u32).to_be_bytes())?;
+        self.out.write_all(&self.packed[..len])?;
+        self.pending.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for SnappyWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len().min(BLOCK_LEN - self.pending.len());
+        self.pending.extend_from_slice(&bytes[..len]);
+        if self.pending.len() == BLOCK_LEN {
+            self.write_block()?;
+        }
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
