@@ -1,1 +1,23 @@
-//! (to come)
+//! The broker: sockets, request handlers and the partitions behind them.
+//!
+//! This crate is a shell: what a request means is decided by the machines and the log engine below; here bytes come in,
+//! the right one is asked, and the answer goes out.
+
+mod clock;
+mod durability;
+mod handlers;
+mod metrics;
+mod net;
+mod node;
+mod operations;
+mod producer_ids;
+mod replicas;
+mod scrape;
+mod served;
+mod service;
+mod start;
+mod upkeep;
+mod waits;
+
+pub use clock::SystemClock;
+pub use start::{Broker, Options, StartError, StopError};

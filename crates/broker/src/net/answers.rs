@@ -84,7 +84,10 @@ impl Answers {
             let frame = frame.as_mut().await;
             self.waiting.pop_front();
             self.exclusive &= !self.waiting.is_empty();
-            self.outbox.push(frame);
+            match frame {
+                Some(frame) => self.outbox.push(frame),
+                None => return Err(io::Error::other("an answer cannot be expressed")),
+            }
         }
     }
 }

@@ -13,6 +13,8 @@ mod frames;
 mod limits;
 mod listener;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, pin::Pin};
 
@@ -27,8 +29,8 @@ pub(crate) use listener::{Bound, serve};
 /// A response frame, length prefix included, as the pieces to send.
 pub(crate) type Frame = Vec<Segment>;
 
-/// A response that will be there later.
-pub(crate) type FrameFuture = Pin<Box<dyn Future<Output = Frame> + Send>>;
+/// A response that will be there later; none where it cannot be expressed, which ends the connection.
+pub(crate) type FrameFuture = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
 
 /// What a request is answered with.
 pub(crate) enum Answer {

@@ -34,7 +34,7 @@ impl Outbox {
     }
 
     pub(crate) fn push(&mut self, frame: super::Frame) {
-        self.segments.extend(frame.into_iter().filter(|segment| segment.len() > 0));
+        self.segments.extend(frame.into_iter().filter(|segment| !segment.is_empty()));
     }
 
     /// Sends everything; returns the bytes sent by this call's last stretch only through `sent`.

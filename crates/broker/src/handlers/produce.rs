@@ -1,0 +1,224 @@
+//! `Produce`: check each batch where it lies, append it, answer when it is as durable as was asked for.
+//!
+//! Batches are appended before the handler returns, so in the order in which the connection delivered them.
+//! Invariant: a partition's answer names an offset only when the batch is in its log.
+
+use std::sync::Arc;
+
+use ottla_config::{CompressionType, ProduceValidation, TopicConfig};
+use ottla_log::{AppendError, Appended, ProducerError};
+use ottla_records::{CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce};
+use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex};
+use ottla_wire::{
+    Records,
+    messages::{
+        produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
+        produce_response::{
+            BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+        },
+    },
+};
+
+use crate::{
+    durability::{Pending, Place},
+    net::Answer,
+    node::Node,
+    replicas::{Partition, Topic, Unavailable},
+    service::ReplyTo,
+};
+
+/// Version from which topics go by their ids.
+const BY_ID_FROM: i16 = 13;
+
+/// `acks`: when the producer wants to hear of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acks {
+    Never,
+    Leader,
+    All,
+}
+
+impl Acks {
+    fn from_wire(acks: i16) -> Option<Self> {
+        match acks {
+            0 => Some(Self::Never),
+            1 => Some(Self::Leader),
+            -1 => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+
+/// A partition's batch is not in its log.
+struct Refused {
+    error: ErrorCode,
+    message: Option<String>,
+    records: Vec<BatchIndexAndErrorMessage>,
+    log_start_offset: Offset,
+}
+
+impl Refused {
+    fn because(error: ErrorCode) -> Self {
+        Self { error, message: None, records: Vec::new(), log_start_offset: Offset(-1) }
+    }
+
+    fn saying(error: ErrorCode, message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..Self::because(error) }
+    }
+}
+
+pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: ProduceRequest) -> Answer {
+    let acks = Acks::from_wire(request.acks);
+    let mut pending = Pending::default();
+    let transactional = request.transactional_id.is_some();
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    for (topic_at, topic) in request.topic_data.iter().enumerate() {
+        let hosted = hosted(node, reply.version, topic);
+        let partitions = topic.partition_data.iter().enumerate().map(|(at, data)| {
+            let outcome = match (acks, &hosted) {
+                (None, _) => Err(Refused::because(ErrorCode::InvalidRequiredAcks)),
+                (_, _) if transactional => Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS)),
+                (_, Err(unknown)) => Err(Refused::because(*unknown)),
+                (Some(acks), Ok(hosted)) => append(node, hosted, data, acks, (topic_at, at), &mut pending),
+            };
+            partition_response(data.index, outcome)
+        });
+        let partition_responses = partitions.collect();
+        responses.push(TopicProduceResponse { name: topic.name.clone(), topic_id: topic.topic_id, partition_responses });
+    }
+    finish(acks, reply, ProduceResponse { responses, ..ProduceResponse::default() }, pending)
+}
+
+fn hosted(node: &Node, version: i16, topic: &TopicProduceData) -> Result<Arc<Topic>, ErrorCode> {
+    if version >= BY_ID_FROM {
+        return node.replicas.by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId);
+    }
+    node.replicas.by_name(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+/// Said where a producer brings a transactional id.
+const NO_TRANSACTIONS: &str = "Transactions are not served by this broker.";
+
+fn finish(acks: Option<Acks>, reply: ReplyTo, response: ProduceResponse, pending: Pending) -> Answer {
+    if acks == Some(Acks::Never) {
+        // The producer reads no answer: the end of the connection is all that it can notice.
+        let failed = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        let failed = failed.into_iter().any(|partition| partition.error_code != ErrorCode::None.code());
+        return if failed { Answer::Close } else { Answer::Nothing };
+    }
+    if pending.is_empty() {
+        return reply.now(&response);
+    }
+    reply.later(pending.settle(response))
+}
+
+fn append(
+    node: &Node,
+    topic: &Arc<Topic>,
+    data: &PartitionProduceData,
+    acks: Acks,
+    place: Place,
+    pending: &mut Pending,
+) -> Result<Appended, Refused> {
+    let partition = topic.partition(PartitionIndex(data.index));
+    let partition = partition.ok_or(Refused::because(ErrorCode::UnknownTopicOrPartition))?;
+    let log = partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|reason| Refused::because((&reason).into()))?;
+    let config = topic.config();
+    if acks == Acks::All && config.min_insync_replicas > node.in_sync_replicas(&partition) {
+        return Err(Refused::because(ErrorCode::NotEnoughReplicas));
+    }
+    let now = node.clock.now();
+    let batch = checked(data, &config, now).map_err(|rejection| Refused { log_start_offset: log.log_start(), ..rejection });
+    let batch = batch.inspect_err(|_| drop(topic.metrics.failed_produce.inc()))?;
+    if batch.header.attributes.is_transactional() {
+        return Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS));
+    }
+    let appended = partition.append(log, &batch, now).map_err(|error| refusal(&partition, &error))?;
+    if !appended.duplicate {
+        topic.metrics.bytes_in.inc_by(batch.header.size_in_bytes() as u64);
+        topic.metrics.messages_in.inc_by(batch.header.record_count.max(0) as u64);
+    }
+    if let Some(to) = appended.flush_to {
+        pending.add(place, Arc::clone(&partition), log, to);
+    }
+    Ok(appended)
+}
+
+fn checked(data: &PartitionProduceData, config: &TopicConfig, now: Millis) -> Result<CheckedBatch, Refused> {
+    let Some(Records::Bytes(bytes)) = &data.records else {
+        return Err(Refused::because(ErrorCode::InvalidRecord));
+    };
+    check_produce(bytes, &rules(config), now).map_err(|rejection| rejected(&rejection))
+}
+
+fn rules(config: &TopicConfig) -> ProduceRules {
+    ProduceRules {
+        max_message_bytes: usize::try_from(config.max_message_bytes).unwrap_or(0),
+        timestamp_type: config.message_timestamp_type,
+        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        compacted: config.cleanup_policy.compact,
+        compression: target(config.compression),
+        depth: match config.produce_validation {
+            ProduceValidation::Records => Depth::Records,
+            ProduceValidation::Header => Depth::HeaderOnly,
+        },
+    }
+}
+
+fn target(compression: CompressionType) -> TargetCompression {
+    match compression {
+        CompressionType::Producer => TargetCompression::Producer,
+        CompressionType::Codec { codec, level } => TargetCompression::Codec(codec, Some(level)),
+    }
+}
+
+fn rejected(rejection: &ProduceRejection) -> Refused {
+    let records = rejection.record_errors().map(|(batch_index, message)| BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: Some(message),
+    });
+    Refused {
+        error: rejection.error_code(),
+        message: Some(rejection.message()),
+        records: records.collect(),
+        log_start_offset: Offset(-1),
+    }
+}
+
+fn refusal(partition: &Partition, error: &AppendError) -> Refused {
+    let code = match error {
+        AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
+        AppendError::Producer(_) => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::OffsetOrder { .. } => ErrorCode::UnknownServerError,
+        AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_) => {
+            tracing::error!(partition = %partition.id, %error, "append failed");
+            ErrorCode::KafkaStorageError
+        }
+    };
+    Refused::because(code)
+}
+
+fn partition_response(index: i32, outcome: Result<Appended, Refused>) -> PartitionProduceResponse {
+    match outcome {
+        Ok(appended) => PartitionProduceResponse {
+            index,
+            error_code: ErrorCode::None.code(),
+            base_offset: appended.first_offset.0,
+            log_append_time_ms: appended.log_append_time.0,
+            log_start_offset: appended.log_start_offset.0,
+            ..PartitionProduceResponse::default()
+        },
+        Err(refused) => PartitionProduceResponse {
+            index,
+            error_code: refused.error.code(),
+            base_offset: -1,
+            log_append_time_ms: -1,
+            log_start_offset: refused.log_start_offset.0,
+            record_errors: refused.records,
+            error_message: refused.message,
+            ..PartitionProduceResponse::default()
+        },
+    }
+}

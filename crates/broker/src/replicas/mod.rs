@@ -1,0 +1,177 @@
+//! The partitions that this broker holds.
+//!
+//! Follows the metadata: what the image assigns to this broker has a directory before clients can see it, what the image
+//! no longer holds is deleted.
+//!
+//! Invariants: a topic is found by its name exactly when it is found by its id; the log of a partition is opened when it
+//! is first used, and once.
+
+mod partition;
+mod topic;
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use ottla_config::BrokerConfig;
+use ottla_controller::{ConfigMap, ConfigResource, MetadataDelta, MetadataImage, TopicImage};
+use ottla_log::LogDirs;
+use ottla_quorum::MetadataListener;
+use ottla_types::{BrokerId, PartitionIndex, TopicName, Uuid};
+use parking_lot::{Mutex, RwLock};
+
+pub(crate) use partition::{Partition, Unavailable};
+pub(crate) use topic::Topic;
+
+use crate::{metrics::Metrics, waits::Waits};
+
+/// All partitions of this broker, by topic.
+#[derive(Debug)]
+pub(crate) struct Replicas {
+    broker: BrokerId,
+    dirs: Arc<LogDirs>,
+    metrics: Arc<Metrics>,
+    waits: Arc<Waits>,
+    /// File, environment and flags; the image adds what was set at run time.
+    statics: BrokerConfig,
+    config: ArcSwap<BrokerConfig>,
+    topics: RwLock<Topics>,
+    /// Held while a change of the metadata is applied: changes come one at a time.
+    applying: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Topics {
+    by_name: HashMap<TopicName, Arc<Topic>>,
+    by_id: HashMap<Uuid, Arc<Topic>>,
+}
+
+impl Replicas {
+    pub(crate) fn new(
+        broker: BrokerId,
+        dirs: Arc<LogDirs>,
+        metrics: Arc<Metrics>,
+        waits: Arc<Waits>,
+        config: BrokerConfig,
+    ) -> Self {
+        Self {
+            broker,
+            dirs,
+            metrics,
+            waits,
+            statics: config.clone(),
+            config: ArcSwap::from_pointee(config),
+            topics: RwLock::default(),
+            applying: Mutex::new(()),
+        }
+    }
+
+    /// A topic by name.
+    pub(crate) fn by_name(&self, name: &str) -> Option<Arc<Topic>> {
+        self.topics.read().by_name.get(name).cloned()
+    }
+
+    /// A topic by id.
+    pub(crate) fn by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.topics.read().by_id.get(&id).cloned()
+    }
+
+    /// The broker's configuration with what was set at run time.
+    pub(crate) fn config(&self) -> Arc<BrokerConfig> {
+        self.config.load_full()
+    }
+
+    /// Number of partitions held.
+    pub(crate) fn partition_count(&self) -> usize {
+        self.topics.read().by_id.values().map(|topic| topic.partition_count()).sum()
+    }
+
+    /// All topics held, in no order.
+    pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
+        self.topics.read().by_id.values().cloned().collect()
+    }
+
+    fn configure(&self, image: &MetadataImage) {
+        let set = |resource: ConfigResource| image.config(&resource).map(|set| (**set).clone()).unwrap_or_default();
+        let (cluster, broker): (ConfigMap, ConfigMap) =
+            (set(ConfigResource::DefaultBroker), set(ConfigResource::Broker(self.broker)));
+        self.config.store(Arc::new(self.statics.with_dynamic(&cluster, &broker)));
+        let topics: Vec<_> = self.topics.read().by_id.values().cloned().collect();
+        for topic in topics {
+            self.configure_topic(&topic, image);
+        }
+    }
+
+    fn configure_topic(&self, topic: &Topic, image: &MetadataImage) {
+        topic.set_config(self.config.load().topic_config(&overrides(image, &topic.name)));
+    }
+
+    /// Makes the directories of what `image` assigns here and is not there yet.
+    fn host(&self, topic_image: &TopicImage, image: &MetadataImage) {
+        let topic = self.by_id(topic_image.id).unwrap_or_else(|| self.add_topic(topic_image, image));
+        for (index, state) in topic_image.partitions.iter() {
+            if !state.replicas.contains(&self.broker) {
+                continue;
+            }
+            match topic.partition(*index) {
+                Some(partition) => partition.lead(state.leader == Some(self.broker), state.leader_epoch),
+                None => self.add_partition(&topic, *index, state.leader == Some(self.broker), state.leader_epoch),
+            }
+        }
+    }
+
+    fn add_topic(&self, topic_image: &TopicImage, image: &MetadataImage) -> Arc<Topic> {
+        let config = self.config.load().topic_config(&overrides(image, &topic_image.name));
+        let metrics = self.metrics.topic(topic_image.name.as_str());
+        let topic = Arc::new(Topic::new(topic_image.name.clone(), topic_image.id, config, metrics));
+        let mut topics = self.topics.write();
+        topics.by_name.insert(topic.name.clone(), Arc::clone(&topic));
+        topics.by_id.insert(topic.id, Arc::clone(&topic));
+        topic
+    }
+
+    fn add_partition(&self, topic: &Topic, index: PartitionIndex, leads: bool, epoch: ottla_types::LeaderEpoch) {
+        let partition = Partition::new(topic, index, Arc::clone(&self.dirs), Arc::clone(&self.waits));
+        if let Err(error) = partition.ensure_directory() {
+            tracing::error!(partition = %partition.id, %error, "no directory for a partition; its requests will fail");
+        }
+        partition.lead(leads, epoch);
+        topic.add(partition);
+    }
+
+    fn remove(&self, id: Uuid) {
+        let Some(topic) = self.topics.write().by_id.remove(&id) else { return };
+        let mut topics = self.topics.write();
+        if topics.by_name.get(&topic.name).is_some_and(|named| named.id == id) {
+            topics.by_name.remove(&topic.name);
+            self.metrics.forget_topic(topic.name.as_str());
+        }
+        drop(topics);
+        for partition in topic.partitions() {
+            partition.delete();
+        }
+    }
+}
+
+impl MetadataListener for Replicas {
+    fn apply(&self, delta: &MetadataDelta, image: &Arc<MetadataImage>) {
+        let _one_at_a_time = self.applying.lock();
+        for id in delta.removed_topics() {
+            self.remove(id);
+        }
+        if delta.broker_configs_changed() {
+            self.configure(image);
+        }
+        for topic in delta.changed_topics().filter_map(|id| image.topic_by_id(id)) {
+            self.host(topic, image);
+        }
+        for name in delta.changed_topic_configs() {
+            if let Some(topic) = self.by_name(name.as_str()) {
+                self.configure_topic(&topic, image);
+            }
+        }
+    }
+}
+
+fn overrides(image: &MetadataImage, topic: &TopicName) -> ConfigMap {
+    image.config(&ConfigResource::Topic(topic.clone())).map(|set| (**set).clone()).unwrap_or_default()
+}

@@ -1,0 +1,179 @@
+//! One partition as its leader serves it.
+//!
+//! Invariants: the high watermark passes a record only when it is as durable as the topic's flush settings ask for; every
+//! waiting fetch hears of each move of it.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicI32, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use ottla_config::TopicConfig;
+use ottla_log::{AppendError, Appended, Log, LogConfig, LogDirs, LogDirsError, Origin};
+use ottla_records::CheckedBatch;
+use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, TopicPartition, Uuid};
+use parking_lot::Mutex;
+
+use super::Topic;
+use crate::waits::Waits;
+
+/// See the file's head.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) id: TopicPartition,
+    pub(crate) topic_id: Uuid,
+    leads: AtomicBool,
+    leader_epoch: AtomicI32,
+    log_config: ArcSwap<LogConfig>,
+    log: OnceLock<Arc<Log>>,
+    opening: Mutex<()>,
+    dirs: Arc<LogDirs>,
+    waits: Arc<Waits>,
+}
+
+/// Why a partition cannot serve now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    /// Another broker leads, or none.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// The client's leader epoch is older than the leader's.
+    #[error("the leader epoch is newer than the client's")]
+    FencedEpoch,
+    /// The client's leader epoch is newer than what this broker knows.
+    #[error("the client knows a newer leader epoch")]
+    UnknownEpoch,
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogDirsError),
+}
+
+impl From<&Unavailable> for ErrorCode {
+    fn from(reason: &Unavailable) -> Self {
+        match reason {
+            Unavailable::NotLeader => Self::NotLeaderOrFollower,
+            Unavailable::FencedEpoch => Self::FencedLeaderEpoch,
+            Unavailable::UnknownEpoch => Self::UnknownLeaderEpoch,
+            Unavailable::Log(_) => Self::KafkaStorageError,
+        }
+    }
+}
+
+impl Partition {
+    pub(super) fn new(topic: &Topic, index: PartitionIndex, dirs: Arc<LogDirs>, waits: Arc<Waits>) -> Self {
+        Self {
+            id: TopicPartition { topic: topic.name.clone(), partition: index },
+            topic_id: topic.id,
+            leads: AtomicBool::new(false),
+            leader_epoch: AtomicI32::new(LeaderEpoch::UNKNOWN.0),
+            log_config: ArcSwap::from_pointee(log_config(&topic.config())),
+            log: OnceLock::new(),
+            opening: Mutex::new(()),
+            dirs,
+            waits,
+        }
+    }
+
+    /// Epoch of the leader.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// The log, if this broker leads the partition and the client's view of it (−1 for none) is not off.
+    ///
+    /// # Errors
+    /// What the client is to be told.
+    pub(crate) fn leader_log(&self, client_epoch: LeaderEpoch) -> Result<&Arc<Log>, Unavailable> {
+        if !self.leads.load(Ordering::Acquire) {
+            return Err(Unavailable::NotLeader);
+        }
+        let current = self.leader_epoch();
+        if client_epoch != LeaderEpoch::UNKNOWN && client_epoch < current {
+            return Err(Unavailable::FencedEpoch);
+        }
+        if client_epoch > current {
+            return Err(Unavailable::UnknownEpoch);
+        }
+        self.log()
+    }
+
+    /// The log, opened on first use.
+    pub(crate) fn log(&self) -> Result<&Arc<Log>, Unavailable> {
+        if let Some(log) = self.log.get() {
+            return Ok(log);
+        }
+        let _once = self.opening.lock();
+        if self.log.get().is_none() {
+            let log = self.dirs.log(&self.id)?;
+            log.set_config((**self.log_config.load()).clone());
+            log.begin_epoch(self.leader_epoch());
+            // The only replica holds everything that is committed.
+            log.advance_high_watermark(log.log_end());
+            return Ok(self.log.get_or_init(|| log));
+        }
+        self.log.get().ok_or(Unavailable::NotLeader)
+    }
+
+    /// The log, if it has been opened.
+    pub(crate) fn opened_log(&self) -> Option<&Arc<Log>> {
+        self.log.get()
+    }
+
+    /// Appends a checked batch; when it need not be flushed first, consumers may read it at once.
+    pub(crate) fn append(&self, log: &Log, batch: &CheckedBatch, now: Millis) -> Result<Appended, AppendError> {
+        let appended = log.append(batch, self.leader_epoch(), Origin::Client, now)?;
+        if appended.flush_to.is_none() && !appended.duplicate {
+            self.commit(log, appended.last_offset.plus(1));
+        }
+        Ok(appended)
+    }
+
+    /// Lets consumers read up to `to`.
+    pub(crate) fn commit(&self, log: &Log, to: Offset) {
+        log.advance_high_watermark(to);
+        self.waits.data_arrived((self.topic_id, self.id.partition));
+    }
+
+    pub(super) fn configure(&self, config: &TopicConfig) {
+        let config = log_config(config);
+        if let Some(log) = self.log.get() {
+            log.set_config(config.clone());
+        }
+        self.log_config.store(Arc::new(config));
+    }
+
+    pub(super) fn lead(&self, leads: bool, epoch: LeaderEpoch) {
+        self.leader_epoch.store(epoch.0, Ordering::Release);
+        self.leads.store(leads, Ordering::Release);
+        if let Some(log) = self.log.get() {
+            log.begin_epoch(epoch);
+        }
+        self.waits.data_arrived((self.topic_id, self.id.partition));
+    }
+
+    pub(super) fn ensure_directory(&self) -> Result<(), LogDirsError> {
+        self.dirs.ensure(&self.id, self.topic_id)
+    }
+
+    pub(super) fn delete(&self) {
+        self.leads.store(false, Ordering::Release);
+        if let Err(error) = self.dirs.delete(&self.id) {
+            tracing::warn!(partition = %self.id, %error, "a deleted partition's directory remains");
+        }
+        self.waits.data_arrived((self.topic_id, self.id.partition));
+    }
+}
+
+fn log_config(topic: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: u32::try_from(topic.segment_bytes).unwrap_or(u32::MAX),
+        segment_ms: topic.segment_ms,
+        segment_jitter_ms: topic.segment_jitter_ms,
+        segment_index_bytes: u32::try_from(topic.segment_index_bytes).unwrap_or(u32::MAX),
+        index_interval_bytes: u32::try_from(topic.index_interval_bytes).unwrap_or(u32::MAX),
+        flush_messages: topic.flush_messages,
+        flush_ms: topic.flush_ms,
+        ..LogConfig::default()
+    }
+}

@@ -1,0 +1,120 @@
+//! The address that Prometheus scrapes: `GET /metrics`, one request per connection.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+use crate::{
+    metrics::Gauges,
+    net::{Connections, FrameMemory},
+    node::Node,
+    start::StartError,
+};
+
+/// Longest request head that is read.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// How long a scraper may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bound socket.
+#[derive(Debug)]
+pub(crate) struct Scraped {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// Binds `HOST:PORT`.
+pub(crate) async fn bind(address: &str) -> Result<Scraped, StartError> {
+    let failed = |error: io::Error| StartError::Listen { address: address.to_owned(), error };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok(Scraped { socket, address })
+}
+
+/// What gauges are read from.
+struct Live {
+    node: Arc<Node>,
+    connections: Arc<Connections>,
+    memory: Arc<FrameMemory>,
+}
+
+impl Scraped {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers scrapes one after the other; never returns.
+    pub(crate) async fn serve(self, node: Arc<Node>, connections: Arc<Connections>, memory: Arc<FrameMemory>) {
+        let live = Live { node, connections, memory };
+        loop {
+            let Ok((stream, _)) = self.socket.accept().await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            // A scraper that stalls is cut off; the next one waits that long at most.
+            if let Ok(Err(error)) = timeout(PATIENCE, answer(stream, &live)).await {
+                tracing::debug!(%error, "scrape failed");
+            }
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, live: &Live) -> io::Result<()> {
+    let head = read_head(&mut stream).await?;
+    let (status, body) = match head.split(|byte| *byte == b' ').collect::<Vec<_>>()[..] {
+        [b"GET", path, ..] if path == b"/metrics" || path.starts_with(b"/metrics?") => {
+            ("200 OK", live.node.metrics.render(live))
+        }
+        [b"GET", ..] => ("404 Not Found", "Metrics are at /metrics.\n".to_owned()),
+        _ => ("405 Method Not Allowed", "Only GET is served.\n".to_owned()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\nContent-Length: \
+         {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
+        if stream.read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    Ok(head)
+}
+
+impl Gauges for Live {
+    fn read(&self, set: &mut dyn FnMut(&'static str, f64)) {
+        set("connections", self.connections.count() as f64);
+        set("frame_memory_bytes", self.memory.leased_bytes() as f64);
+        set("purgatory_size", self.node.waits.count() as f64);
+        set("partitions", self.node.replicas.partition_count() as f64);
+        set("active_controller_count", f64::from(u8::from(self.node.quorum.is_active_controller())));
+        let (mut offline, mut under_replicated, mut under_min_isr, mut size) = (0, 0, 0, 0);
+        let image = self.node.quorum.image();
+        for topic in self.node.replicas.topics() {
+            let least = topic.config().min_insync_replicas;
+            let states = image.topic_by_id(topic.id).into_iter().flat_map(|topic| topic.partitions.values());
+            for state in states {
+                offline += u32::from(state.leader.is_none());
+                under_replicated += u32::from(state.isr.len() < state.replicas.len());
+                under_min_isr += u32::from((state.isr.len() as i64) < i64::from(least));
+            }
+            let opened = topic.partitions();
+            size += opened.iter().filter_map(|partition| partition.opened_log()?.size().ok()).sum::<u64>();
+        }
+        set("offline_partitions", f64::from(offline));
+        set("under_replicated_partitions", f64::from(under_replicated));
+        set("under_min_isr_partitions", f64::from(under_min_isr));
+        set("log_size_bytes", size as f64);
+    }
+}

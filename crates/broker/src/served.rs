@@ -1,0 +1,41 @@
+//! The APIs that this broker answers, with their versions.
+//!
+//! Invariant: an API is listed when it works; what is not listed is neither advertised nor handed to a handler.
+
+use ottla_wire::{ApiKey, VersionRange};
+
+/// Served APIs, by key ascending.
+pub(crate) const APIS: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::ApiVersions,
+    ApiKey::InitProducerId,
+];
+
+/// The versions of `api` that are served, or none where it is not.
+pub(crate) fn range(api: ApiKey) -> Option<VersionRange> {
+    APIS.binary_search(&api).is_ok().then(|| api.versions())
+}
+
+/// The versions of `api` as `ApiVersions` names them.
+///
+/// Produce begins at 0 although versions below 3 are refused: librdkafka before 2.8 takes a broker without Produce 0 for one
+/// that lacks newer features too, and falls back to formats that are no longer written. Kafka 4 does the same.
+pub(crate) fn advertised(api: ApiKey) -> Option<VersionRange> {
+    let range = range(api)?;
+    Some(if api == ApiKey::Produce { VersionRange::new(0, range.max) } else { range })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_for_the_search() {
+        assert!(APIS.is_sorted(), "binary search needs the keys ascending");
+        assert!(APIS.iter().all(|api| range(*api).is_some()));
+        assert_eq!(range(ApiKey::PushTelemetry), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! From a frame to a handler and back.
+//!
+//! Invariants: only what [`crate::served`] lists reaches a handler; a request that cannot be read ends its connection, as
+//! nothing is known of the answer's shape, except that `ApiVersions` of any version is answered.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use ottla_wire::{
+    ApiKey, Message,
+    frame::{self, RequestHeader},
+    messages::Request,
+};
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::{
+    handlers,
+    net::{Answer, Frame, FrameFuture, Peer, Service},
+    node::Node,
+    served,
+};
+
+/// Hands requests to the node's handlers.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pub(crate) node: Arc<Node>,
+}
+
+/// Where the answer of one request goes.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplyTo {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) client_id: Option<String>,
+    correlation_id: i32,
+    arrived: Instant,
+    total: Option<Histogram>,
+}
+
+impl Service for Requests {
+    fn call(&self, peer: &mut Peer, frame: Bytes) -> Answer {
+        let arrived = Instant::now();
+        let (header, mut body) = match frame::parse_request(frame) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                tracing::info!(peer = %peer.address, %error, "connection closed");
+                return Answer::Close;
+            }
+        };
+        let metrics = self.node.metrics.api(header.api);
+        let reply = ReplyTo::new(&header, arrived, metrics.map(|api| api.total.clone()));
+        if header.api == ApiKey::ApiVersions && !header.is_supported() {
+            return handlers::api_versions::unsupported(&reply);
+        }
+        if !served::range(header.api).is_some_and(|range| range.contains(header.version)) {
+            tracing::info!(peer = %peer.address, api = header.api.name(), version = header.version, "not served, connection closed");
+            return Answer::Close;
+        }
+        let answer = match Request::decode(header.api, header.version, &mut body) {
+            Ok(request) => handlers::handle(&self.node, peer, reply, request),
+            Err(error) => {
+                tracing::info!(peer = %peer.address, api = header.api.name(), %error, "connection closed");
+                Answer::Close
+            }
+        };
+        if let Some(metrics) = metrics {
+            metrics.local.observe(arrived.elapsed().as_secs_f64());
+        }
+        answer
+    }
+}
+
+impl ReplyTo {
+    fn new(header: &RequestHeader, arrived: Instant, total: Option<Histogram>) -> Self {
+        Self {
+            api: header.api,
+            version: header.version,
+            client_id: header.client_id.clone(),
+            correlation_id: header.correlation_id,
+            arrived,
+            total,
+        }
+    }
+
+    /// The response frame, or none where `body` cannot be expressed in the request's version.
+    pub(crate) fn frame<M: Message>(&self, body: &M) -> Option<Frame> {
+        self.frame_of(self.version, body)
+    }
+
+    /// As [`Self::frame`], in a version of the caller's choice.
+    pub(crate) fn frame_of<M: Message>(&self, version: i16, body: &M) -> Option<Frame> {
+        let encoded = frame::encode_response_of(self.api, version, self.correlation_id, body);
+        if let Some(total) = &self.total {
+            total.observe(self.arrived.elapsed().as_secs_f64());
+        }
+        match encoded {
+            Ok(encoded) => Some(encoded.segments),
+            Err(error) => {
+                tracing::error!(api = self.api.name(), version, %error, "response cannot be expressed");
+                None
+            }
+        }
+    }
+
+    /// The answer that is there now.
+    pub(crate) fn now<M: Message>(&self, body: &M) -> Answer {
+        self.frame(body).map_or(Answer::Close, Answer::Now)
+    }
+
+    /// An answer that later requests may overtake at work, though not on the wire.
+    pub(crate) fn later<M: Message>(self, body: impl Future<Output = M> + Send + 'static) -> Answer {
+        Answer::Later(self.future(body))
+    }
+
+    /// An answer that the next request waits for.
+    pub(crate) fn exclusive<M: Message>(self, body: impl Future<Output = M> + Send + 'static) -> Answer {
+        Answer::Exclusive(self.future(body))
+    }
+
+    fn future<M: Message>(self, body: impl Future<Output = M> + Send + 'static) -> FrameFuture {
+        Box::pin(async move { self.frame(&body.await) })
+    }
+}

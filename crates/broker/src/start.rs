@@ -1,0 +1,242 @@
+//! A broker's start and stop.
+//!
+//! Order of the start: data directories, metadata, listeners; clients connect when everything that was acknowledged can be
+//! served. Order of the stop: listeners, connections, logs, metadata. Invariant: after a stop that reports no error the
+//! next start scans nothing.
+
+use std::{collections::HashMap, io, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+
+use ottla_config::{BrokerConfig, ServerSettings};
+use ottla_disk::Clock;
+use ottla_log::{LogDirs, LogDirsConfig, StdDisk};
+use ottla_quorum::{NodeRegistration, Quorum, StartError as QuorumError};
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    clock::SystemClock,
+    metrics::Metrics,
+    net::{self, Bound, ConnectionLimits, ConnectionSettings, Connections, FrameMemory},
+    node::Node,
+    producer_ids::ProducerIds,
+    replicas::Replicas,
+    scrape, served,
+    service::Requests,
+    upkeep,
+    waits::Waits,
+};
+
+/// How long connections may take to send what they owe at a stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Memory for frames under way where `queued.max.request.bytes` sets no bound.
+const FRAME_MEMORY_BYTES: usize = 512 * 1024 * 1024;
+
+/// What a broker is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// All configuration keys.
+    pub config: BrokerConfig,
+    /// The same, read for the start.
+    pub settings: ServerSettings,
+    /// `HOST:PORT` for metrics; none are served without it.
+    pub metrics_listen: Option<String>,
+}
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A data directory.
+    #[error("data directory: {0}")]
+    LogDirs(#[from] ottla_log::LogDirsError),
+    /// The metadata.
+    #[error("metadata: {0}")]
+    Quorum(#[from] QuorumError),
+    /// A listener.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// `HOST:PORT`.
+        address: String,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// Why a stop was not clean. The next start recovers.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The logs could not be closed.
+    #[error("data directory: {0}")]
+    LogDirs(#[from] ottla_log::LogDirsError),
+}
+
+/// A running broker.
+#[derive(Debug)]
+pub struct Broker {
+    node: Arc<Node>,
+    connections: Arc<Connections>,
+    listening: Vec<(Arc<str>, SocketAddr)>,
+    metrics_address: Option<SocketAddr>,
+    tasks: JoinSet<()>,
+}
+
+impl Broker {
+    /// Starts a broker; when this returns, requests are answered.
+    ///
+    /// # Errors
+    /// What keeps it from serving; nothing of it runs then.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { config, settings, metrics_listen } = options;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let now = clock.now();
+        let bound = bind(&settings).await?;
+        let scraped = match metrics_listen {
+            Some(address) => Some(scrape::bind(&address).await?),
+            None => None,
+        };
+        let disk = Arc::new(StdDisk::default());
+        let dirs = open_dirs(&settings, disk.clone(), now)?;
+        let metrics = Arc::new(Metrics::new(served::APIS));
+        let waits = Arc::new(Waits::new(now));
+        let replicas =
+            Arc::new(Replicas::new(settings.node_id, Arc::clone(&dirs), Arc::clone(&metrics), Arc::clone(&waits), config));
+        let registration = registration(&settings, &bound, &dirs)?;
+        let quorum =
+            Quorum::start(disk, &settings.metadata_log_dir, registration, Arc::clone(&clock), replicas.clone()).await?;
+        let node = Arc::new(Node {
+            broker_id: settings.node_id,
+            clock,
+            quorum,
+            dirs,
+            replicas,
+            waits,
+            producer_ids: ProducerIds::default(),
+            metrics,
+            settings,
+        });
+        Ok(Self::serve(node, bound, scraped))
+    }
+
+    fn serve(node: Arc<Node>, bound: Vec<Bound>, scraped: Option<scrape::Scraped>) -> Self {
+        let connections = Arc::new(Connections::new(limits(&node.settings)));
+        let settings = connection_settings(&node);
+        let service = Arc::new(Requests { node: Arc::clone(&node) });
+        let mut tasks = JoinSet::new();
+        let mut listening = Vec::new();
+        for listener in bound {
+            if let Ok(address) = listener.address() {
+                listening.push((Arc::clone(&listener.name), address));
+            }
+            tasks.spawn(net::serve(listener, Arc::clone(&connections), settings.clone(), Arc::clone(&service)));
+        }
+        tasks.spawn(Arc::clone(&node.waits).run_timer(Arc::clone(&node.clock)));
+        tasks.spawn(upkeep::run(Arc::clone(&node), Arc::clone(&connections)));
+        let metrics_address = scraped.as_ref().map(scrape::Scraped::address);
+        if let Some(scraped) = scraped {
+            tasks.spawn(scraped.serve(Arc::clone(&node), Arc::clone(&connections), Arc::clone(&settings.memory)));
+        }
+        Self { node, connections, listening, metrics_address, tasks }
+    }
+
+    /// Names and addresses of the listeners.
+    #[must_use]
+    pub fn listening(&self) -> &[(Arc<str>, SocketAddr)] {
+        &self.listening
+    }
+
+    /// Where metrics are scraped.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// Stops: takes no more requests, answers what it took, flushes and closes the logs.
+    ///
+    /// # Errors
+    /// Something could not be made durable; the next start recovers.
+    pub async fn stop(mut self) -> Result<(), StopError> {
+        self.tasks.abort_all();
+        self.connections.end_all();
+        if timeout(DRAIN, self.connections.all_ended()).await.is_err() {
+            tracing::warn!(connections = self.connections.count(), "connections were cut off at the stop");
+        }
+        let dirs = Arc::clone(&self.node.dirs);
+        let closed = tokio::task::spawn_blocking(move || dirs.close()).await;
+        self.node.quorum.shutdown().await;
+        match closed {
+            Ok(closed) => Ok(closed?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+}
+
+async fn bind(settings: &ServerSettings) -> Result<Vec<Bound>, StartError> {
+    let backlog = u32::try_from(settings.network.socket_listen_backlog).unwrap_or(50);
+    let mut bound = Vec::new();
+    for listener in &settings.listeners.opened {
+        let (host, port) = (&listener.bind.host, listener.bind.port);
+        let result = Bound::bind(&listener.name, host, port, backlog).await;
+        bound.push(result.map_err(|error| StartError::Listen { address: format!("{host}:{port}"), error })?);
+    }
+    Ok(bound)
+}
+
+fn open_dirs(
+    settings: &ServerSettings,
+    disk: Arc<StdDisk>,
+    now: ottla_types::Millis,
+) -> Result<Arc<LogDirs>, StartError> {
+    let config = LogDirsConfig {
+        recovery_threads_per_dir: usize::try_from(settings.logs.num_recovery_threads_per_data_dir).unwrap_or(1),
+        ..LogDirsConfig::default()
+    };
+    Ok(LogDirs::open(disk, &settings.log_dirs, settings.node_id, config, now)?)
+}
+
+/// How clients reach this node: what is advertised, with the port that was really bound where 0 was asked for.
+fn registration(settings: &ServerSettings, bound: &[Bound], dirs: &LogDirs) -> Result<NodeRegistration, StartError> {
+    let mut endpoints = Vec::new();
+    for (listener, bound) in settings.listeners.opened.iter().zip(bound) {
+        let address = bound.address();
+        let address = address.map_err(|error| StartError::Listen { address: listener.name.to_string(), error })?;
+        let port = if listener.advertised.port == 0 { address.port() } else { listener.advertised.port };
+        endpoints.push(ottla_controller::Endpoint {
+            name: listener.name.to_string(),
+            host: listener.advertised.host.to_string(),
+            port,
+            security_protocol: 0,
+        });
+    }
+    Ok(NodeRegistration {
+        broker: settings.node_id,
+        endpoints,
+        rack: settings.rack.as_deref().map(str::to_owned),
+        directories: dirs.directory_ids(),
+    })
+}
+
+fn limits(settings: &ServerSettings) -> ConnectionLimits {
+    let network = &settings.network;
+    let limit = |limit: i32| usize::try_from(limit).unwrap_or(0);
+    let overrides: HashMap<IpAddr, usize> = network
+        .max_connections_per_ip_overrides
+        .iter()
+        .filter_map(|(host, most)| Some((host.parse().ok()?, limit(*most))))
+        .collect();
+    ConnectionLimits {
+        connections_max: limit(network.max_connections),
+        connections_per_ip_max: limit(network.max_connections_per_ip),
+        per_ip_overrides: overrides,
+        idle_max_ms: network.connections_max_idle_ms.unwrap_or(-1),
+    }
+}
+
+fn connection_settings(node: &Node) -> ConnectionSettings {
+    let network = &node.settings.network;
+    let budget = network.queued_max_request_bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    ConnectionSettings {
+        memory: Arc::new(FrameMemory::new(budget.unwrap_or(FRAME_MEMORY_BYTES))),
+        frame_bytes_max: usize::try_from(network.socket_request_max_bytes).unwrap_or(0),
+        clock: Arc::clone(&node.clock),
+        metrics: Arc::clone(&node.metrics.network),
+    }
+}
