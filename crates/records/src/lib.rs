@@ -12,6 +12,7 @@ mod attributes;
 mod batches;
 mod builder;
 mod crc;
+mod fuzz;
 mod header;
 mod input;
 mod produce;
@@ -29,6 +30,8 @@ pub use batches::{BatchRef, Batches};
 pub use builder::{BatchBuilder, BuildError, ControlType, HeaderToAdd};
 pub use compression::DecompressError;
 pub use crc::{crc_of, crc_of_parts, verify_crc};
+#[doc(hidden)]
+pub use fuzz::fuzz_batch;
 pub use header::{
     BatchError, BatchHeader, HEADER_LEN, LOG_OVERHEAD, MAGIC, NO_SEQUENCE, sequence_minus, sequence_plus,
 };
