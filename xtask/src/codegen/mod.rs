@@ -33,7 +33,7 @@ const MESSAGES: &str = "crates/wire/src/messages";
 ///
 /// # Errors
 /// What is wrong with a schema file, or what the file system says.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace above xtask")?;
     run_in(root)
 }

@@ -22,11 +22,12 @@ fn format_in(folder: &Path, root: &Path, files: BTreeMap<PathBuf, String>) -> Re
     for (name, text) in &files {
         fs::write(folder.join(name), text)?;
     }
-    // `mod.rs` names all other files, so rustfmt finds them from there.
+    // The project's folder decides which toolchain's rustfmt runs. `mod.rs` names all other files, so rustfmt finds them from there.
     let status = Command::new("rustfmt")
         .args(["--edition", "2024", "--config-path"])
         .arg(root)
         .arg(folder.join("mod.rs"))
+        .current_dir(root)
         .status()
         .context("rustfmt does not run")?;
     ensure!(status.success(), "rustfmt could not format the generated files in {}", folder.display());

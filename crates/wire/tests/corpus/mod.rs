@@ -77,8 +77,14 @@ pub fn fuzz_message(api: ottla_wire::ApiKey, version: i16, direction: Direction,
 
 /// The same for any message.
 pub fn fuzz_kind(kind: &MessageKind, version: i16, bytes: Bytes) {
-    let Ok(message) = (kind.decode)(&mut Reader::new(bytes), version) else { return };
-    let again = encode(&*message, version).expect("what was decoded can be encoded");
+    if let Ok(message) = (kind.decode)(&mut Reader::new(bytes), version) {
+        check_again(kind, version, &*message);
+    }
+}
+
+/// Checks that a message that was decoded can be encoded, and is the same message then.
+pub fn check_again(kind: &MessageKind, version: i16, message: &dyn AnyMessage) {
+    let again = encode(message, version).expect("what was decoded can be encoded");
     let mut r = Reader::new(again.clone());
     let message = (kind.decode)(&mut r, version).expect("what was encoded can be decoded");
     assert_eq!(r.left(), 0, "{} version {version} leaves bytes", kind.name);
