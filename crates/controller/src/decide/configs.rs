@@ -17,9 +17,6 @@ pub enum AlterConfigError {
     /// One request names the resource twice.
     #[error("Each resource must appear at most once.")]
     Duplicate,
-    /// One configuration is named twice.
-    #[error("Error due to duplicate config keys")]
-    DuplicateKeys,
     /// No such topic.
     #[error("The topic '{0}' does not exist.")]
     UnknownTopic(String),
@@ -38,17 +35,6 @@ pub enum AlterConfigError {
     /// No such broker.
     #[error("No broker with id {0} found.")]
     UnknownBroker(BrokerId),
-    /// A configuration without a value.
-    #[error("Null value not supported for : {0}")]
-    NullValue(String),
-    /// Appended to what is no list.
-    #[error("Can't {operation} to key {name} because its type is not LIST.")]
-    NotAList {
-        /// `APPEND` or `SUBTRACT`.
-        operation: &'static str,
-        /// The configuration.
-        name: String,
-    },
     /// A configuration that may not be.
     #[error(transparent)]
     Rejected(#[from] ConfigRejected),
@@ -59,16 +45,12 @@ impl AlterConfigError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Duplicate
-            | Self::DuplicateKeys
-            | Self::NoDefault(_)
-            | Self::EmptySubscription
-            | Self::NotANodeId(_)
-            | Self::NullValue(_) => ErrorCode::InvalidRequest,
+            Self::Duplicate | Self::NoDefault(_) | Self::EmptySubscription | Self::NotANodeId(_) => {
+                ErrorCode::InvalidRequest
+            }
             Self::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
             Self::IllegalTopic(_) => ErrorCode::InvalidTopicException,
             Self::UnknownBroker(_) => ErrorCode::BrokerIdNotRegistered,
-            Self::NotAList { .. } => ErrorCode::InvalidConfig,
             Self::Rejected(rejected) => rejected.code,
         }
     }
@@ -101,59 +83,14 @@ impl Controller {
         check_resource(image, &change.resource)?;
         let current = image.config(&change.resource).map(|map| ConfigMap::clone(map)).unwrap_or_default();
         let proposed = match &change.edit {
-            ConfigEdit::Replace(configs) => replaced(configs)?,
-            ConfigEdit::Edit(edits) => self.edited(change.resource.kind, &current, edits)?,
+            ConfigEdit::Replace(configs) => {
+                let set = |(name, value): &(String, _)| (name.clone(), ConfigOp::Set(Option::clone(value)));
+                let edits: Vec<_> = configs.iter().map(set).collect();
+                self.rules.edit(&change.resource, &ConfigMap::new(), &edits)?
+            }
+            ConfigEdit::Edit(edits) => self.rules.edit(&change.resource, &current, edits)?,
         };
-        self.rules.validate(&change.resource, &current, &proposed)?;
         Ok(difference(&change.resource, &current, &proposed))
-    }
-
-    fn edited(
-        &self,
-        kind: ConfigKind,
-        current: &ConfigMap,
-        edits: &[(String, ConfigOp)],
-    ) -> Result<ConfigMap, AlterConfigError> {
-        check_keys(edits.iter().map(|(name, _)| name))?;
-        let mut map = current.clone();
-        for (name, op) in edits {
-            let value = match op {
-                ConfigOp::Delete => {
-                    map.remove(name);
-                    continue;
-                }
-                ConfigOp::Set(value) => given(name, value)?.to_owned(),
-                ConfigOp::Append(value) => {
-                    let (mut list, parts) = self.list(kind, &map, name, "APPEND", value)?;
-                    list.extend(parts);
-                    joined(list)
-                }
-                ConfigOp::Subtract(value) => {
-                    let (mut list, parts) = self.list(kind, &map, name, "SUBTRACT", value)?;
-                    list.retain(|part| !parts.contains(part));
-                    joined(list)
-                }
-            };
-            map.insert(name.clone(), value);
-        }
-        Ok(map)
-    }
-
-    /// The list in force and the list given.
-    fn list(
-        &self,
-        kind: ConfigKind,
-        map: &ConfigMap,
-        name: &str,
-        operation: &'static str,
-        value: &Option<String>,
-    ) -> Result<(Vec<String>, Vec<String>), AlterConfigError> {
-        let value = given(name, value)?;
-        if !self.rules.is_list(kind, name) {
-            return Err(AlterConfigError::NotAList { operation, name: name.to_owned() });
-        }
-        let base = map.get(name).cloned().or_else(|| self.rules.default_value(kind, name)).unwrap_or_default();
-        Ok((parts(&base), parts(value)))
     }
 }
 
@@ -174,40 +111,6 @@ fn check_resource(image: &MetadataImage, resource: &ConfigResource) -> Result<()
             image.topic(name).map(drop).ok_or_else(|| AlterConfigError::UnknownTopic(name.to_owned()))
         }
     }
-}
-
-fn check_keys<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), AlterConfigError> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(AlterConfigError::DuplicateKeys);
-        }
-    }
-    Ok(())
-}
-
-fn given<'a>(name: &str, value: &'a Option<String>) -> Result<&'a str, AlterConfigError> {
-    value.as_deref().ok_or_else(|| AlterConfigError::NullValue(name.to_owned()))
-}
-
-fn replaced(configs: &[(String, Option<String>)]) -> Result<ConfigMap, AlterConfigError> {
-    check_keys(configs.iter().map(|(name, _)| name))?;
-    configs.iter().map(|(name, value)| Ok((name.clone(), given(name, value)?.to_owned()))).collect()
-}
-
-fn parts(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
-/// A list as text, each part once.
-fn joined(list: Vec<String>) -> String {
-    let mut once: Vec<String> = Vec::new();
-    for part in list {
-        if !once.contains(&part) {
-            once.push(part);
-        }
-    }
-    once.join(",")
 }
 
 fn difference(resource: &ConfigResource, current: &ConfigMap, proposed: &ConfigMap) -> Vec<MetadataRecord> {

@@ -6,7 +6,7 @@ use ottla_types::{BrokerId, ErrorCode, PartitionIndex, TopicName, TopicNameError
 
 use super::{ConfigRejected, Controller, Decision, PARTITIONS_PER_REQUEST_MAX};
 use crate::{
-    command::{CreateTopics, CreatedTopic, NewTopic, ReplicationLimit, Reply},
+    command::{ConfigOp, CreateTopics, CreatedTopic, NewTopic, ReplicationLimit, Reply},
     image::{ConfigMap, MetadataImage},
     placement::{PlacementError, ReplicaPlacement},
     record::{Config, ConfigResource, MetadataRecord, Partition, PartitionState, Topic},
@@ -198,13 +198,14 @@ impl Controller {
     }
 
     fn check_configs(&self, topic: &NewTopic) -> Result<ConfigMap, CreateTopicError> {
+        // A key given twice counts with its last value, as in Kafka.
         let mut map = ConfigMap::new();
         for (name, value) in &topic.configs {
             let value = value.clone().ok_or_else(|| CreateTopicError::NullConfig(name.clone()))?;
             map.insert(name.clone(), value);
         }
-        self.rules.validate(&ConfigResource::topic(&topic.name), &ConfigMap::new(), &map)?;
-        Ok(map)
+        let edits: Vec<_> = map.into_iter().map(|(name, value)| (name, ConfigOp::Set(Some(value)))).collect();
+        Ok(self.rules.edit(&ConfigResource::topic(&topic.name), &ConfigMap::new(), &edits)?)
     }
 
     fn place(

@@ -10,8 +10,8 @@ use std::{
 
 use ottla_types::{BrokerId, PartitionIndex, Uuid};
 
-use super::TopicImage;
-use crate::record::ConfigResource;
+use super::{MetadataImage, TopicImage};
+use crate::record::{ConfigKind, ConfigResource};
 
 /// The difference between two successive images.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,6 +44,41 @@ impl MetadataDelta {
             && self.configs.is_empty()
             && self.brokers.is_empty()
             && !self.cluster
+    }
+
+    /// What leads from an empty image to `image`.
+    #[must_use]
+    pub fn all(image: &MetadataImage) -> Self {
+        Self {
+            to_version: image.version(),
+            created: image.topics().map(|topic| topic.id).collect(),
+            configs: image.configs().map(|(resource, _)| resource.clone()).collect(),
+            brokers: image.brokers().keys().copied().collect(),
+            cluster: true,
+            ..Self::default()
+        }
+    }
+
+    /// Topics that are gone.
+    pub fn removed_topics(&self) -> impl Iterator<Item = Uuid> + '_ {
+        self.deleted.keys().copied()
+    }
+
+    /// Topics that are new or of which a partition is new or registered otherwise.
+    pub fn changed_topics(&self) -> impl Iterator<Item = Uuid> + '_ {
+        self.created.iter().chain(self.changed.keys()).copied()
+    }
+
+    /// Names of topics whose configuration changed.
+    pub fn changed_topic_configs(&self) -> impl Iterator<Item = &str> {
+        let topics = self.configs.iter().filter(|resource| resource.kind == ConfigKind::Topic);
+        topics.map(|resource| resource.name.as_str())
+    }
+
+    /// Whether the configuration of a broker, or of all, changed.
+    #[must_use]
+    pub fn broker_configs_changed(&self) -> bool {
+        self.configs.iter().any(|resource| resource.kind == ConfigKind::Broker)
     }
 
     pub(super) fn topic_created(&mut self, id: Uuid) {
