@@ -28,8 +28,15 @@ impl<'a> Window<'a> {
     }
 
     /// What is there without reading on.
-    fn ready(&self) -> &[u8] {
+    #[inline]
+    pub(crate) fn ready(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
+    }
+
+    /// Takes `len` of the bytes that are [`Window::ready`].
+    #[inline]
+    pub(crate) fn pass(&mut self, len: usize) {
+        self.start = (self.start + len).min(self.end);
     }
 
     /// At least `want` bytes without taking them, fewer only at the end of the stream; `want` fits the buffer.
