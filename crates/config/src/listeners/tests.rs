@@ -34,6 +34,13 @@ fn listeners_are_bound_and_advertised() {
         &["A |1 -> host.example|1", "B localhost|2 -> b.example|22"],
     );
     check(
+        &[
+            ("listeners", "A://127.0.0.1:0,B://127.0.0.1:0"),
+            ("listener.security.protocol.map", "A:PLAINTEXT,B:PLAINTEXT"),
+        ],
+        &["A 127.0.0.1|0 -> 127.0.0.1|0", "B 127.0.0.1|0 -> 127.0.0.1|0"],
+    );
+    check(
         &[("listeners", "A://127.0.0.1:1,B://[::1]:1"), ("listener.security.protocol.map", "A:PLAINTEXT,B:PLAINTEXT")],
         &["A 127.0.0.1|1 -> 127.0.0.1|1", "B ::1|1 -> ::1|1"],
     );
