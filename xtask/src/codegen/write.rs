@@ -30,13 +30,12 @@ fn guarded(test: Test, statement: &str) -> String {
 fn nullable(shape: &Shape<'_>, field: &Field) -> String {
     let place = format!("self.{}", names::field(&field.name));
     if field.nullable.is_none() {
-        return plain(shape, field, &place);
+        return plain(shape, field, &place, &format!("&{place}"));
     }
     let known = field.versions.and(shape.versions).unwrap_or(shape.versions);
     let required = || {
-        let present =
-            format!("let x = crate::write::required({:?}, self.{}.as_ref())?;", field.name, names::field(&field.name));
-        format!("{present} {}", plain(shape, field, "*x").replace("&*x", "x").replace("*x.encode", "x.encode"))
+        let write = plain(shape, field, "x", "x");
+        format!("let x = crate::write::required({:?}, {place}.as_ref())?; {write}", field.name)
     };
     match Versions::test(known, field.nullable) {
         Test::Never => format!("{{ {} }}", required()),
@@ -61,23 +60,24 @@ fn maybe(shape: &Shape<'_>, field: &Field, place: &str) -> String {
     }
 }
 
-fn plain(shape: &Shape<'_>, field: &Field, place: &str) -> String {
+/// Writes a value that is not null, given as a place and as a reference to it.
+fn plain(shape: &Shape<'_>, field: &Field, place: &str, reference: &str) -> String {
     let flex = shape.flex(field);
     match &field.ty {
-        Type::Array(element) => format!("w.array({flex}, &{place}, {})?;", writer(shape, element, field)),
-        ty => format!("{};", one(ty, flex, place)),
+        Type::Array(element) => format!("w.array({flex}, {reference}, {})?;", writer(shape, element, field)),
+        ty => format!("{};", one(ty, flex, place, reference)),
     }
 }
 
 /// Writes one value that is no array.
-fn one(ty: &Type, flex: &str, place: &str) -> String {
+fn one(ty: &Type, flex: &str, place: &str, reference: &str) -> String {
     match ty {
         Type::Number(name) => format!("w.{name}({place})"),
         Type::Bool => format!("w.bool({place})"),
         Type::Uuid => format!("w.uuid({place})"),
-        Type::String => format!("w.string({flex}, &{place})?"),
-        Type::Bytes => format!("w.bytes({flex}, &{place})?"),
-        Type::Records => format!("w.records({flex}, &{place})?"),
+        Type::String => format!("w.string({flex}, {reference})?"),
+        Type::Bytes => format!("w.bytes({flex}, {reference})?"),
+        Type::Records => format!("w.records({flex}, {reference})?"),
         Type::Struct(_) | Type::Array(_) => format!("{place}.encode(w, version)?"),
     }
 }
@@ -91,7 +91,7 @@ fn writer(shape: &Shape<'_>, element: &Type, field: &Field) -> String {
         Type::String => format!("|w, x| w.string({flex}, x)"),
         Type::Bytes => format!("|w, x| w.bytes({flex}, x)"),
         Type::Records => format!("|w, x| w.records({flex}, x)"),
-        ty => format!("|w, x| {{ {}; Ok(()) }}", one(ty, flex, "*x")),
+        ty => format!("|w, x| {{ {}; Ok(()) }}", one(ty, flex, "*x", "x")),
     }
 }
 

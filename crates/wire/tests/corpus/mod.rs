@@ -9,8 +9,8 @@ use std::{fs, path::Path};
 use bytes::Bytes;
 use ottla_wire::{AnyMessage, Direction, EncodeError, Encoded, MessageKind, Reader, Role, Writer, messages::KINDS};
 
-/// Where the vectors lie, however this file was reached.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/vectors");
+/// Where the vectors lie, from every crate two folders down.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/wire/testdata/vectors");
 
 pub struct Vector {
     pub kind: &'static MessageKind,
