@@ -1,0 +1,48 @@
+//! Client programs in other languages: run once, their cases counted one by one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use ottla_peer::java::Jars;
+use ottla_peer::{python, run};
+
+use crate::{Broker, Suite};
+
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// The folder of this crate.
+pub fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs `python/PROGRAM` with the packages of `python/REQUIREMENTS`.
+pub fn run_python(suite: &mut Suite, broker: &Broker, program: &str, requirements: &str) -> Result<()> {
+    let sources = folder().join("python");
+    let requirements = std::fs::read_to_string(sources.join(requirements))?;
+    let name = program.trim_end_matches(".py");
+    let mut command = Command::new(python::environment(name, &requirements)?);
+    // Nothing is written into the checkout.
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(sources.join(program));
+    report(suite, broker, command)
+}
+
+/// Compiles the Java sources `java/*.java` and runs the class `main`.
+pub fn run_java(suite: &mut Suite, broker: &Broker, main: &str) -> Result<()> {
+    let jars = Jars::fetch()?;
+    let classes = tempfile::tempdir()?;
+    let mut sources: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder().join("java"))? {
+        sources.push(entry?.path());
+    }
+    jars.compile(&sources, classes.path())?;
+    report(suite, broker, jars.jvm().options(&["-Xmx1G"]).classes(classes.path()).class(main))
+}
+
+fn report(suite: &mut Suite, broker: &Broker, mut command: Command) -> Result<()> {
+    command.arg(broker.bootstrap()).args(suite.filters());
+    let output = run::run(&mut command, DEADLINE)?;
+    suite.reported(&output.text(), &output.all_text());
+    Ok(())
+}

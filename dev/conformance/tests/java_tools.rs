@@ -1,0 +1,241 @@
+//! Apache Kafka's command-line tools against the broker, each as a person would call it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use ottla_conformance::{Broker, Suite};
+use ottla_peer::java::Jars;
+use ottla_peer::run::{Output, run_with_input};
+
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    ottla_conformance::run("java_tools", &[], |suite, broker| {
+        let tools = Tools { jars: Jars::fetch()?, bootstrap: broker.bootstrap() };
+        topics(suite, broker, &tools);
+        configs(suite, broker, &tools);
+        records(suite, broker, &tools);
+        cluster(suite, broker, &tools);
+        Ok(())
+    })
+}
+
+fn topics(suite: &mut Suite, broker: &Broker, tools: &Tools) {
+    let topic = broker.topic("managed");
+    suite.case("topics_create", || {
+        let arguments = ["--create", "--topic", &topic, "--partitions", "3", "--replication-factor", "1"];
+        tools.topics(&[&arguments[..], &["--config", "retention.ms=1000000"]].concat(), "Created topic")
+    });
+    suite.case("topics_create_twice_is_refused", || {
+        tools.refused(TOPICS, &["--create", "--topic", &topic, "--partitions", "3"], "already exists")
+    });
+    suite.case("topics_list", || tools.topics(&["--list"], &topic));
+    suite.case("topics_describe", || {
+        let text = tools.run(TOPICS, &["--describe", "--topic", &topic])?;
+        ensure!(text.contains("PartitionCount: 3") && text.contains("ReplicationFactor: 1"), "{text}");
+        ensure!(text.contains("retention.ms=1000000") && text.contains("TopicId: "), "{text}");
+        ensure!((0..3).all(|partition| text.contains(&format!("Partition: {partition}"))), "{text}");
+        Ok(())
+    });
+    suite.case("topics_add_partitions", || {
+        tools.run(TOPICS, &["--alter", "--topic", &topic, "--partitions", "5"])?;
+        tools.topics(&["--describe", "--topic", &topic], "PartitionCount: 5")
+    });
+    suite.case("topics_delete", || {
+        tools.run(TOPICS, &["--delete", "--topic", &topic])?;
+        let text = tools.run(TOPICS, &["--list"])?;
+        ensure!(!text.contains(&topic), "{text}");
+        Ok(())
+    });
+    suite.case("topics_delete_unknown_is_refused", || {
+        tools.refused(TOPICS, &["--delete", "--topic", &broker.topic("unknown")], "does not exist")
+    });
+}
+
+fn configs(suite: &mut Suite, broker: &Broker, tools: &Tools) {
+    let topic = broker.topic("configured");
+    suite.case("configs_of_a_topic", || {
+        tools.run(TOPICS, &["--create", "--topic", &topic])?;
+        let of_topic = ["--entity-type", "topics", "--entity-name", &topic];
+        tools.run(
+            CONFIGS,
+            &[&["--alter", "--add-config", "retention.ms=5000,cleanup.policy=compact"], &of_topic[..]].concat(),
+        )?;
+        let text = tools.run(CONFIGS, &[&["--describe"], &of_topic[..]].concat())?;
+        ensure!(text.contains("retention.ms=5000") && text.contains("cleanup.policy=compact"), "{text}");
+        tools.run(CONFIGS, &[&["--alter", "--delete-config", "retention.ms"], &of_topic[..]].concat())?;
+        let text = tools.run(CONFIGS, &[&["--describe"], &of_topic[..]].concat())?;
+        ensure!(!text.contains("retention.ms=5000"), "{text}");
+        let text = tools.run(CONFIGS, &[&["--describe", "--all"], &of_topic[..]].concat())?;
+        ensure!(text.contains("retention.ms=604800000") && text.contains("DEFAULT_CONFIG"), "{text}");
+        Ok(())
+    });
+    suite.case("configs_of_a_topic_refused", || {
+        let arguments =
+            ["--alter", "--entity-type", "topics", "--entity-name", &topic, "--add-config", "retention.ms=-7"];
+        tools.refused(CONFIGS, &arguments, "retention.ms")
+    });
+    suite.case("configs_of_a_broker", || {
+        let of_all = ["--entity-type", "brokers", "--entity-default"];
+        tools.run(CONFIGS, &[&["--alter", "--add-config", "log.retention.ms=77000"], &of_all[..]].concat())?;
+        let text = tools.run(CONFIGS, &[&["--describe"], &of_all[..]].concat())?;
+        ensure!(text.contains("log.retention.ms=77000"), "{text}");
+        tools.run(CONFIGS, &[&["--alter", "--delete-config", "log.retention.ms"], &of_all[..]].concat())?;
+        Ok(())
+    });
+}
+
+fn records(suite: &mut Suite, broker: &Broker, tools: &Tools) {
+    let topic = broker.topic("console");
+    suite.case("console_producer", || {
+        let input: String = (0..1000).map(|n| format!("key {n}\tvalue {n}\n")).collect();
+        let keyed = ["--topic", &topic, "--reader-property", "parse.key=true", "--compression-codec", "zstd"];
+        tools.run_with_input(PRODUCER, &keyed, &input).map(drop)
+    });
+    suite.case("console_consumer", || {
+        let all = ["--topic", &topic, "--partition", "0", "--offset", "earliest", "--max-messages", "1000"];
+        let text = tools.run(CONSUMER, &[&all[..], &["--formatter-property", "print.key=true"]].concat())?;
+        let expected: String = (0..1000).map(|n| format!("key {n}\tvalue {n}\n")).collect();
+        ensure!(text == expected, "{} bytes differ", text.len());
+        Ok(())
+    });
+    suite.case("console_consumer_from_an_offset", || {
+        let last = ["--topic", &topic, "--partition", "0", "--offset", "998", "--max-messages", "2"];
+        let text = tools.run(CONSUMER, &last)?;
+        ensure!(text == "value 998\nvalue 999\n", "{text}");
+        Ok(())
+    });
+    suite.case("get_offsets", || {
+        for (time, offset) in [("-1", 1000), ("-2", 0), ("latest", 1000), ("earliest", 0)] {
+            let text = tools.run(OFFSETS, &["--topic", &topic, "--time", time])?;
+            ensure!(text.trim() == format!("{topic}:0:{offset}"), "{time}: {text}");
+        }
+        Ok(())
+    });
+    suite.case("delete_records", || {
+        let file = tempfile::NamedTempFile::new()?;
+        let place = format!(r#"{{"version":1,"partitions":[{{"topic":"{topic}","partition":0,"offset":300}}]}}"#);
+        std::fs::write(file.path(), place)?;
+        let text = tools.run(DELETE_RECORDS, &["--offset-json-file", &file.path().to_string_lossy()])?;
+        ensure!(text.contains("low_watermark: 300"), "{text}");
+        let text = tools.run(OFFSETS, &["--topic", &topic, "--time", "earliest"])?;
+        ensure!(text.trim() == format!("{topic}:0:300"), "{text}");
+        Ok(())
+    });
+    suite.case("producer_perf", || producer_perf(tools, &broker.topic("perf")));
+}
+
+fn producer_perf(tools: &Tools, topic: &str) -> Result<()> {
+    let properties = format!("bootstrap.servers={}", tools.bootstrap);
+    let load = ["--topic", topic, "--num-records", "50000", "--record-size", "100", "--throughput", "-1"];
+    let more = ["--producer-props", &properties, "acks=all", "compression.type=lz4"];
+    let mut tool = tools.jars.tool(PERFORMANCE);
+    tool.args(load).args(more);
+    let text = run_with_input(&mut tool, b"", DEADLINE)?.success()?.text();
+    ensure!(text.contains("50000 records sent"), "{text}");
+    let text = tools.run(OFFSETS, &["--topic", topic])?;
+    ensure!(text.trim() == format!("{topic}:0:50000"), "{text}");
+    Ok(())
+}
+
+fn cluster(suite: &mut Suite, broker: &Broker, tools: &Tools) {
+    suite.case("api_versions", || {
+        let text = tools.run(API_VERSIONS, &[])?;
+        ensure!(text.contains("Produce(0): ") && text.contains("[usable: "), "{text}");
+        Ok(())
+    });
+    suite.case("cluster_id", || {
+        let text = tools.run_plain(CLUSTER, &["cluster-id", "--bootstrap-server", &tools.bootstrap])?;
+        ensure!(text.contains("Cluster ID: "), "{text}");
+        Ok(())
+    });
+    let topic = broker.topic("described");
+    suite.case("log_dirs", || {
+        tools.run_with_input(PRODUCER, &["--topic", &topic], "x\n")?;
+        let text = tools.run(LOG_DIRS, &["--describe", "--topic-list", &topic])?;
+        ensure!(text.contains(&format!("\"{topic}-0\"")) && text.contains("\"logDirs\""), "{text}");
+        Ok(())
+    });
+    suite.case("quorum_status", || {
+        let text = tools.run(QUORUM, &["describe", "--status"])?;
+        ensure!(text.contains("LeaderId:") && text.contains("CurrentVoters:"), "{text}");
+        Ok(())
+    });
+    suite.case("active_producers", || {
+        let partition = ["describe-producers", "--topic", &topic, "--partition", "0"];
+        let text = tools.run(TRANSACTIONS, &partition)?;
+        ensure!(text.contains("ProducerId"), "{text}");
+        Ok(())
+    });
+    suite.case("elect_leaders", || {
+        let arguments = ["--election-type", "preferred", "--topic", &topic, "--partition", "0"];
+        let text = tools.run(ELECTION, &arguments)?;
+        ensure!(text.contains("Valid replica already elected"), "{text}");
+        Ok(())
+    });
+    suite.case("reassignments_in_progress", || {
+        let text = tools.run(REASSIGN, &["--list"])?;
+        ensure!(text.contains("No partition reassignments found."), "{text}");
+        Ok(())
+    });
+    suite.case("acls_are_off", || tools.refused(ACLS, &["--list"], "No Authorizer is configured"));
+}
+
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+const CONFIGS: &str = "kafka.admin.ConfigCommand";
+const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
+const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
+const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
+const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
+const API_VERSIONS: &str = "org.apache.kafka.tools.BrokerApiVersionsCommand";
+const CLUSTER: &str = "org.apache.kafka.tools.ClusterTool";
+const LOG_DIRS: &str = "org.apache.kafka.tools.LogDirsCommand";
+const QUORUM: &str = "org.apache.kafka.tools.MetadataQuorumCommand";
+const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
+const ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
+const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
+const ACLS: &str = "org.apache.kafka.tools.AclCommand";
+
+/// The tools against one broker.
+struct Tools {
+    jars: Jars,
+    bootstrap: String,
+}
+
+impl Tools {
+    fn output(&self, class: &str, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut tool = self.jars.tool(class);
+        tool.args(["--bootstrap-server", &self.bootstrap]).args(arguments);
+        run_with_input(&mut tool, input.as_bytes(), DEADLINE)
+    }
+
+    /// Standard output of a tool that must succeed.
+    fn run(&self, class: &str, arguments: &[&str]) -> Result<String> {
+        self.run_with_input(class, arguments, "")
+    }
+
+    fn run_with_input(&self, class: &str, arguments: &[&str], input: &str) -> Result<String> {
+        Ok(self.output(class, arguments, input)?.success()?.text())
+    }
+
+    /// A tool that takes the broker's address elsewhere.
+    fn run_plain(&self, class: &str, arguments: &[&str]) -> Result<String> {
+        Ok(run_with_input(self.jars.tool(class).args(arguments), b"", DEADLINE)?.success()?.text())
+    }
+
+    fn topics(&self, arguments: &[&str], expected: &str) -> Result<()> {
+        let text = self.run(TOPICS, arguments)?;
+        ensure!(text.contains(expected), "{text}");
+        Ok(())
+    }
+
+    /// A tool that must fail, or print an error, with these words.
+    fn refused(&self, class: &str, arguments: &[&str], words: &str) -> Result<()> {
+        let output = self.output(class, arguments, "")?;
+        let text = output.all_text();
+        ensure!(text.contains(words) && text.contains("rror"), "{}: {text}", output.status);
+        Ok(())
+    }
+}

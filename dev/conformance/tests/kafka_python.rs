@@ -1,0 +1,11 @@
+//! kafka-python, the Python client that has its own codec.
+
+use std::process::ExitCode;
+
+use ottla_conformance::programs::run_python;
+
+fn main() -> ExitCode {
+    ottla_conformance::run("kafka_python", &[], |suite, broker| {
+        run_python(suite, broker, "pure.py", "requirements-kafka-python.txt")
+    })
+}
