@@ -28,7 +28,7 @@ struct Delayed<O> {
     timer: Option<TimerKey>,
 }
 
-impl<K: Clone + Eq + Hash, O> Purgatory<K, O> {
+impl<K: Eq + Hash, O> Purgatory<K, O> {
     /// An empty purgatory at `now`.
     #[must_use]
     pub fn new(now: Millis) -> Self {

@@ -10,13 +10,14 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering, fence},
     },
 };
 
+use hashbrown::DefaultHashBuilder;
 use ottla_types::Millis;
 use parking_lot::Mutex;
 
@@ -32,7 +33,7 @@ const WHEELS: usize = 8;
 
 /// Delayed operations behind sharded locks.
 pub struct SharedPurgatory<K, O> {
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     shards: Box<[Shard<K, O>]>,
     wheels: Box<[Wheel<O>]>,
     /// What the timer task was last told by [`next_deadline`](Self::next_deadline), or an earlier deadline added since.
@@ -78,18 +79,20 @@ pub enum Watch<O> {
     Gone,
 }
 
-impl<K: Clone + Eq + Hash, O> SharedPurgatory<K, O> {
+impl<K: Eq + Hash, O> SharedPurgatory<K, O> {
     /// An empty purgatory at `now`.
     #[must_use]
     pub fn new(now: Millis) -> Self {
-        let shard = || Shard { keys: AtomicUsize::new(0), lists: Mutex::default() };
+        let hasher = DefaultHashBuilder::default();
+        let lists = || Mutex::new(WatchLists::with_hasher(hasher.clone()));
+        let shard = || Shard { keys: AtomicUsize::new(0), lists: lists() };
         Self {
-            hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| shard()).collect(),
             wheels: (0..WHEELS).map(|_| Mutex::new(TimingWheel::new(now))).collect(),
             armed: AtomicI64::new(i64::MAX),
             waiting: AtomicUsize::new(0),
             next_wheel: AtomicUsize::new(0),
+            hasher,
         }
     }
 
@@ -123,11 +126,12 @@ impl<K: Clone + Eq + Hash, O> SharedPurgatory<K, O> {
     /// those that are, in the order in which they came. `is_complete` as in [`watch`](Self::watch).
     pub fn check(&self, key: &K, mut is_complete: impl FnMut(&mut O) -> bool) -> Vec<O> {
         fence(Ordering::SeqCst);
-        let shard = &self.shards[self.shard_of(key)];
+        let hash = self.hasher.hash_one(key);
+        let shard = &self.shards[shard_of(hash)];
         if shard.keys.load(Ordering::SeqCst) == 0 {
             return Vec::new();
         }
-        let cells = shard.lists.lock().watching(key);
+        let cells = shard.lists.lock().watching_hashed(hash, key);
         cells.iter().filter_map(|cell| self.complete_if(cell, &mut is_complete)).collect()
     }
 
@@ -183,21 +187,22 @@ impl<K: Clone + Eq + Hash, O> SharedPurgatory<K, O> {
 
     /// Enters the lists of `keys`; false where the operation completed meanwhile, and then it is in no list.
     fn enter(&self, cell: &Arc<Cell<O>>, keys: impl IntoIterator<Item = K>) -> bool {
-        let mut by_shard: Vec<(usize, K)> = keys.into_iter().map(|key| (self.shard_of(&key), key)).collect();
-        by_shard.sort_by_key(|(shard, _)| *shard);
-        by_shard.chunk_by(|(one, _), (other, _)| one == other).all(|chunk| {
-            let shard = chunk[0].0;
-            let keys = chunk.iter().map(|(_, key)| key.clone());
-            let watch = self.shards[shard].change(|lists| lists.insert(keys, cell.clone()));
+        let mut hashed: Vec<(u64, K)> = keys.into_iter().map(|key| (self.hasher.hash_one(&key), key)).collect();
+        hashed.sort_unstable_by_key(|(hash, _)| shard_of(*hash));
+        let mut hashed = hashed.into_iter().peekable();
+        while let Some(shard) = hashed.peek().map(|(hash, _)| shard_of(*hash)) {
+            let keys = std::iter::from_fn(|| hashed.next_if(|(hash, _)| shard_of(*hash) == shard));
+            let watch = self.shards[shard].change(|lists| lists.insert_hashed(keys, cell.clone()));
             let mut state = cell.0.lock();
             if state.operation.is_some() {
                 state.watches.push((shard, watch));
-                return true;
+                continue;
             }
             drop(state);
             self.shards[shard].change(|lists| lists.remove(watch));
-            false
-        })
+            return false;
+        }
+        true
     }
 
     /// Sets the timer; false where the operation completed meanwhile.
@@ -229,19 +234,21 @@ impl<K: Clone + Eq + Hash, O> SharedPurgatory<K, O> {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Some(operation)
     }
-
-    fn shard_of(&self, key: &K) -> usize {
-        self.hasher.hash_one(key) as usize % SHARDS
-    }
 }
 
-impl<K: Clone + Eq + Hash, O> Shard<K, O> {
+impl<K: Eq + Hash, O> Shard<K, O> {
     fn change<R>(&self, change: impl FnOnce(&mut WatchLists<K, Arc<Cell<O>>>) -> R) -> R {
         let mut lists = self.lists.lock();
         let result = change(&mut lists);
         self.keys.store(lists.keys(), Ordering::SeqCst);
         result
     }
+}
+
+/// By bits that the tables of a shard do not look at: low ones choose their buckets, the highest seven tell apart what
+/// lies in one.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 impl<K, O> fmt::Debug for SharedPurgatory<K, O> {

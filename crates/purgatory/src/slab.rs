@@ -80,6 +80,14 @@ impl<T> Slab<T> {
     }
 
     /// What occupies a slot; for indices that our own lists hold.
+    pub(crate) fn peek(&self, index: u32) -> &T {
+        match &self.slots[index as usize].content {
+            Content::Used(value) => value,
+            Content::Free { .. } => panic!("a list leads to the free slot {index}"),
+        }
+    }
+
+    /// As [`peek`](Self::peek), to change it.
     pub(crate) fn at(&mut self, index: u32) -> &mut T {
         match &mut self.slots[index as usize].content {
             Content::Used(value) => value,

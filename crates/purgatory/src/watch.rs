@@ -1,9 +1,12 @@
 //! Operations by the keys they watch.
 //!
 //! Invariants: an operation is at most once in the list of a key; a list exists only while it holds an operation; so
-//! the number of list entries never passes the number of keys that the waiting operations named.
+//! the number of list entries never passes the number of keys that the waiting operations named. A list remembers its
+//! key's hash, so that a key is hashed once when it is named and never when it is given up.
 
-use std::{collections::HashMap, hash::Hash};
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::slab::{NIL, Slab, SlabKey};
 
@@ -17,7 +20,8 @@ pub struct WatchLists<K, O> {
     operations: Slab<Operation<O>>,
     nodes: Slab<Node>,
     lists: Slab<List<K>>,
-    by_key: HashMap<K, u32>,
+    by_key: HashTable<u32>,
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
@@ -39,22 +43,42 @@ struct Node {
 #[derive(Debug)]
 struct List<K> {
     key: K,
+    hash: u64,
     head: u32,
     tail: u32,
 }
 
 impl<K, O> Default for WatchLists<K, O> {
     fn default() -> Self {
-        Self { operations: Slab::default(), nodes: Slab::default(), lists: Slab::default(), by_key: HashMap::new() }
+        Self::with_hasher(DefaultHashBuilder::default())
     }
 }
 
-impl<K: Clone + Eq + Hash, O> WatchLists<K, O> {
+impl<K, O> WatchLists<K, O> {
+    /// Empty lists, for keys that somebody else hashes with the same `hasher`.
+    pub(crate) fn with_hasher(hasher: DefaultHashBuilder) -> Self {
+        Self {
+            operations: Slab::default(),
+            nodes: Slab::default(),
+            lists: Slab::default(),
+            by_key: HashTable::new(),
+            hasher,
+        }
+    }
+}
+
+impl<K: Eq + Hash, O> WatchLists<K, O> {
     /// Adds an operation to the lists of `keys`; a key named twice counts once. O(number of keys).
     pub fn insert(&mut self, keys: impl IntoIterator<Item = K>, operation: O) -> WatchKey {
+        let hasher = self.hasher.clone();
+        self.insert_hashed(keys.into_iter().map(|key| (hasher.hash_one(&key), key)), operation)
+    }
+
+    /// As [`insert`](Self::insert), of keys with their hashes.
+    pub(crate) fn insert_hashed(&mut self, keys: impl IntoIterator<Item = (u64, K)>, operation: O) -> WatchKey {
         let watch = self.operations.insert(Operation { payload: operation, node: NIL });
-        for key in keys {
-            self.append(key, watch.index);
+        for (hash, key) in keys {
+            self.append(hash, key, watch.index);
         }
         WatchKey(watch)
     }
@@ -73,7 +97,7 @@ impl<K: Clone + Eq + Hash, O> WatchLists<K, O> {
     /// those that are. One look-up where nobody watches.
     pub fn check(&mut self, key: &K, mut is_complete: impl FnMut(&mut O) -> bool) -> Vec<O> {
         let mut completed = Vec::new();
-        let mut node = self.head(key);
+        let mut node = self.head(self.hasher.hash_one(key), key);
         while node != NIL {
             let Node { operation, next, .. } = *self.nodes.at(node);
             if is_complete(&mut self.operations.at(operation).payload) {
@@ -86,17 +110,16 @@ impl<K: Clone + Eq + Hash, O> WatchLists<K, O> {
         completed
     }
 
-    /// The operations that watch `key`, in the order in which they came.
-    #[must_use]
-    pub fn watching(&mut self, key: &K) -> Vec<O>
+    /// The operations that watch `key`, which has this hash, in the order in which they came.
+    pub(crate) fn watching_hashed(&self, hash: u64, key: &K) -> Vec<O>
     where
         O: Clone,
     {
         let mut found = Vec::new();
-        let mut node = self.head(key);
+        let mut node = self.head(hash, key);
         while node != NIL {
-            let Node { operation, next, .. } = *self.nodes.at(node);
-            found.push(self.operations.at(operation).payload.clone());
+            let Node { operation, next, .. } = *self.nodes.peek(node);
+            found.push(self.operations.peek(operation).payload.clone());
             node = next;
         }
         found
@@ -132,15 +155,13 @@ impl<K: Clone + Eq + Hash, O> WatchLists<K, O> {
         self.nodes.len()
     }
 
-    fn head(&mut self, key: &K) -> u32 {
-        match self.by_key.get(key) {
-            Some(list) => self.lists.at(*list).head,
-            None => NIL,
-        }
+    fn head(&self, hash: u64, key: &K) -> u32 {
+        let found = self.by_key.find(hash, |list| self.lists.peek(*list).key == *key);
+        found.map_or(NIL, |list| self.lists.peek(*list).head)
     }
 
-    fn append(&mut self, key: K, operation: u32) {
-        let list = self.list_of(key);
+    fn append(&mut self, hash: u64, key: K, operation: u32) {
+        let list = self.list_of(hash, key);
         let tail = self.lists.at(list).tail;
         // Only this operation was added since it began to be, so its own entry could only be the last.
         if tail != NIL && self.nodes.at(tail).operation == operation {
@@ -158,12 +179,12 @@ impl<K: Clone + Eq + Hash, O> WatchLists<K, O> {
         }
     }
 
-    fn list_of(&mut self, key: K) -> u32 {
-        if let Some(list) = self.by_key.get(&key) {
+    fn list_of(&mut self, hash: u64, key: K) -> u32 {
+        if let Some(list) = self.by_key.find(hash, |list| self.lists.peek(*list).key == key) {
             return *list;
         }
-        let list = self.lists.insert(List { key: key.clone(), head: NIL, tail: NIL }).index;
-        self.by_key.insert(key, list);
+        let list = self.lists.insert(List { key, hash, head: NIL, tail: NIL }).index;
+        self.by_key.insert_unique(hash, list, |list| self.lists.peek(*list).hash);
         list
     }
 
@@ -192,8 +213,9 @@ impl<K: Clone + Eq + Hash, O> WatchLists<K, O> {
 
     fn drop_list(&mut self, index: u32) {
         let key = self.lists.key_at(index);
-        if let Some(list) = self.lists.remove(key) {
-            self.by_key.remove(&list.key);
+        let found = self.lists.remove(key).map(|list| self.by_key.find_entry(list.hash, |other| *other == index));
+        if let Some(Ok(entry)) = found {
+            entry.remove();
         }
     }
 }
