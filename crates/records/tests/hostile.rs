@@ -13,9 +13,9 @@ use std::{
 
 use bytes::Bytes;
 use ottla_records::{
-    BatchBuilder, HEADER_LEN, ProduceRules, TargetCompression, check_produce,
+    BatchBuilder, BatchRef, HEADER_LEN, ProduceRules, RecordError, TargetCompression, check_produce,
     compression::{Compressor, compress},
-    crc_of, fuzz_batch,
+    crc_of, fuzz_batch, records_of,
 };
 use ottla_types::{Compression, ErrorCode, Millis};
 
@@ -126,6 +126,7 @@ fn check_bombs() {
         check_bomb("nested", &nested, Some(ErrorCode::InvalidRecord), 512 << 10);
     }
     check_wide_windows();
+    check_claims();
     check_recompression();
 }
 
@@ -144,6 +145,19 @@ fn check_wide_windows() {
     check_bomb("one raw snappy block", &bomb, Some(ErrorCode::InvalidRecord), 22 * raw.len() + (64 << 10));
     for claim in [&b"\xff\xff\xff\xff\x0f"[..], b"\xff\xff\xff\x0f"] {
         check_bomb("raw snappy claim", &batch(Compression::Snappy, claim), Some(ErrorCode::InvalidRecord), 64 << 10);
+    }
+}
+
+/// A record that claims 1 GiB where there is nothing costs nothing, walked over or read.
+fn check_claims() {
+    for codec in COMPRESSED {
+        let bytes = batch(codec, &compress(codec, None, &[0x80, 0x80, 0x80, 0x80, 0x08, 0, 0, 0]).unwrap());
+        check_bomb("claim", &bytes, Some(ErrorCode::InvalidRecord), 512 << 10);
+        let held = most_held_by(|| {
+            let batch = BatchRef::parse(&bytes).unwrap();
+            assert_eq!(records_of(&batch).unwrap().next_record(), Err(RecordError::Cut));
+        });
+        assert!(held <= 512 << 10, "{codec:?}: {held}");
     }
 }
 

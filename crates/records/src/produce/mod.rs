@@ -4,18 +4,17 @@
 //! the body is the producer's own bytes unless the topic asks for another codec, and then its records are the same
 //! bytes; of the header only attributes, lengths, max timestamp and checksum ever change.
 
+mod contents;
 mod recompress;
 mod rejection;
 
 use bytes::Bytes;
 use ottla_types::{Compression, Millis, TimestampType};
 
+use contents::{Latest, check_records, trust_header};
 pub use rejection::{FaultyRecord, ProduceRejection, RecordFault};
 
-use crate::{
-    BatchError, BatchHeader, HEADER_LEN, crc_of_parts, verify_crc,
-    walk::{Shape, walk},
-};
+use crate::{BatchError, BatchHeader, HEADER_LEN, crc_of_parts, verify_crc};
 
 /// What a topic wants of its batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,13 +103,6 @@ pub fn check_produce(bytes: &Bytes, rules: &ProduceRules, now: Millis) -> Result
     finish(bytes, header, found, rules, now)
 }
 
-/// Highest timestamp and the offset delta of the record that has it first.
-#[derive(Clone, Copy)]
-struct Latest {
-    timestamp: Millis,
-    offset_delta: i32,
-}
-
 fn only_batch(bytes: &Bytes) -> Result<BatchHeader, ProduceRejection> {
     let header = BatchHeader::parse(bytes)?;
     match header.size_in_bytes() {
@@ -149,117 +141,6 @@ fn check_counts(header: &BatchHeader) -> Result<(), ProduceRejection> {
     }
     header.attributes.compression()?;
     Ok(())
-}
-
-fn check_records(
-    header: &BatchHeader,
-    body: &[u8],
-    rules: &ProduceRules,
-    now: Millis,
-) -> Result<Latest, ProduceRejection> {
-    let mut check = RecordCheck::new(header, rules, now);
-    walk(header, body, |record| check.visit(record))?;
-    check.end()
-}
-
-fn trust_header(header: &BatchHeader, rules: &ProduceRules, now: Millis) -> Result<Latest, ProduceRejection> {
-    let times = Times::of(rules, now);
-    if times.claimed_append_time(header) {
-        return Err(ProduceRejection::AppendTimeClaimed);
-    }
-    if !times.allow(header.max_timestamp) {
-        return Err(ProduceRejection::MaxTimestamp(header.max_timestamp));
-    }
-    Ok(Latest { timestamp: header.max_timestamp, offset_delta: header.last_offset_delta })
-}
-
-/// Which timestamps are allowed.
-#[derive(Clone, Copy)]
-struct Times {
-    kind: TimestampType,
-    from: Millis,
-    to: Millis,
-}
-
-impl Times {
-    fn of(rules: &ProduceRules, now: Millis) -> Self {
-        let from = Millis(now.0.saturating_sub(rules.timestamp_before_max_ms));
-        Self { kind: rules.timestamp_type, from, to: now.plus(rules.timestamp_after_max_ms) }
-    }
-
-    #[inline]
-    fn allow(self, timestamp: Millis) -> bool {
-        self.kind == TimestampType::LogAppendTime
-            || (self.from..=self.to).contains(&timestamp)
-            || timestamp == Millis::NONE
-    }
-
-    /// Append time is the broker's to set. A topic with the producers' times just clears the bit.
-    fn claimed_append_time(self, header: &BatchHeader) -> bool {
-        self.kind == TimestampType::LogAppendTime && header.attributes.timestamp_type() == self.kind
-    }
-}
-
-/// Gathers what is wrong with single records while they pass by.
-struct RecordCheck {
-    times: Times,
-    claimed_append_time: bool,
-    base_timestamp: Millis,
-    compacted: bool,
-    index: i32,
-    latest: Latest,
-    faults: i32,
-    first_faults: Vec<FaultyRecord>,
-}
-
-impl RecordCheck {
-    fn new(header: &BatchHeader, rules: &ProduceRules, now: Millis) -> Self {
-        let times = Times::of(rules, now);
-        Self {
-            times,
-            claimed_append_time: times.claimed_append_time(header),
-            base_timestamp: header.base_timestamp,
-            compacted: rules.compacted,
-            index: 0,
-            latest: Latest { timestamp: Millis::NONE, offset_delta: 0 },
-            faults: 0,
-            first_faults: Vec::new(),
-        }
-    }
-
-    #[inline]
-    fn visit(&mut self, record: Shape) {
-        let timestamp = self.base_timestamp.plus(record.timestamp_delta);
-        if record.offset_delta != self.index {
-            self.fault(RecordFault::OffsetDelta(record.offset_delta));
-        } else if self.compacted && !record.has_key {
-            self.fault(RecordFault::NoKey);
-        } else if !self.times.allow(timestamp) {
-            self.fault(RecordFault::Timestamp { timestamp, from: self.times.from, to: self.times.to });
-        }
-        if timestamp > self.latest.timestamp {
-            self.latest = Latest { timestamp, offset_delta: record.offset_delta };
-        }
-        self.index += 1;
-    }
-
-    #[cold]
-    fn fault(&mut self, fault: RecordFault) {
-        self.faults += 1;
-        if self.first_faults.len() < ProduceRejection::FAULTS_MAX {
-            self.first_faults.push(FaultyRecord { batch_index: self.index, fault });
-        }
-    }
-
-    fn end(self) -> Result<Latest, ProduceRejection> {
-        if self.faults > 0 {
-            return Err(ProduceRejection::Records { total: self.faults, first: self.first_faults });
-        }
-        if self.claimed_append_time {
-            return Err(ProduceRejection::AppendTimeClaimed);
-        }
-        Ok(self.latest)
-    }
 }
 
 fn finish(
