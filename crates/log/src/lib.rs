@@ -1,1 +1,41 @@
-//! (to come)
+//! The log engine: what a partition's records are stored in and read from.
+//!
+//! - [`LogDirs`] is the set of data directories of a broker, in Apache Kafka's own format;
+//! - [`Log`] is one partition: appends, reads, lookups by time, cuts, flushes;
+//! - [`StdDisk`] is the real disk.
+//!
+//! Everything is synchronous, knows no clock (`now` is an argument) and sees files only through
+//! [`Disk`](ottla_disk::Disk).
+//!
+//! Invariants: a batch is stored as it came, only its base offset and leader epoch are written into the header; what was
+//! flushed survives a crash; readers never see part of a batch that was not written whole, and never wait for writers.
+
+mod batch;
+mod checkpoint;
+mod config;
+mod dirs;
+mod epochs;
+mod flusher;
+mod handles;
+mod index;
+mod log;
+mod producer_state;
+mod segment;
+mod std_disk;
+
+pub use self::{
+    checkpoint::{CheckpointError, meta_properties::MetaProperties},
+    config::{LogConfig, LogDirsConfig},
+    dirs::{
+        CreateError, DirDescription, DirError, Identity, LogConfigs, LogDirs, OpenError, PartitionDescription, Recovery,
+    },
+    epochs::{EpochEnd, EpochStart},
+    flusher::Flushed,
+    index::txn_index::AbortedTransaction,
+    log::{
+        AppendError, Appended, CutError, Damage, FlushError, LoadError, LoadReport, Log, LogState, LookupError,
+        ReadBound, ReadError, ReadOut, StartPoint, TimestampOffset,
+    },
+    producer_state::{BatchMark, Origin, ProducerError, ProducerView},
+    std_disk::StdDisk,
+};

@@ -1,0 +1,55 @@
+//! What the engine needs to know of a topic's and the broker's configuration.
+
+/// Configuration of one partition's log; defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment is rolled before it grows beyond this.
+    pub segment_bytes: u32,
+    /// `segment.ms`: age of a segment's first record at which it is rolled.
+    pub segment_ms: i64,
+    /// `segment.jitter.ms`: up to this is taken off `segment.ms`, so that segments do not roll all at once.
+    pub segment_jitter_ms: i64,
+    /// `segment.index.bytes`: largest size of an index file.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: bytes of log between two index entries, at least.
+    pub index_interval_bytes: u32,
+    /// `flush.messages`: records after which an append waits for a flush.
+    pub flush_messages: i64,
+    /// `flush.ms`: time after which a record is flushed at the latest.
+    pub flush_ms: i64,
+    /// `producer.id.expiration.ms`: how long a silent producer is remembered.
+    pub producer_id_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        const WEEK_MS: i64 = 7 * 24 * 3600 * 1000;
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: WEEK_MS,
+            segment_jitter_ms: 0,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            producer_id_expiration_ms: 24 * 3600 * 1000,
+        }
+    }
+}
+
+/// Configuration of the set of log directories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogDirsConfig {
+    /// Files kept open; partitions that are read or written beyond that open theirs again.
+    pub open_files_max: usize,
+    /// Threads that flush (group commit). With 0 nothing that waits is flushed before `LogDirs::run_queued_flushes`.
+    pub flush_threads: usize,
+    /// `num.recovery.threads.per.data.dir`: logs recovered at once after a crash, per directory.
+    pub recovery_threads_per_dir: usize,
+}
+
+impl Default for LogDirsConfig {
+    fn default() -> Self {
+        Self { open_files_max: 16 * 1024, flush_threads: 4, recovery_threads_per_dir: 2 }
+    }
+}

@@ -1,0 +1,108 @@
+//! The checkpoints of a directory: recovery points, log starts, high watermarks.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    sync::{Arc, atomic::Ordering},
+};
+
+use ottla_types::{Offset, TopicPartition};
+
+use super::{DataDir, LogDirs, slot::Slot};
+use crate::checkpoint::offsets::OffsetCheckpoint;
+
+/// Fingerprints of what the checkpoint files hold, so that nothing is written when nothing changed.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    recovery_points: Option<u64>,
+    log_starts: Option<u64>,
+    high_watermarks: Option<u64>,
+}
+
+type Entries = Vec<(TopicPartition, Offset)>;
+
+impl LogDirs {
+    /// Stores recovery points and log starts, for the broker to call every minute or so
+    /// (`log.flush.offset.checkpoint.interval.ms`). First the files beside the logs are brought up to them.
+    ///
+    /// # Errors
+    /// A directory failed; it is offline then, the others are done.
+    pub fn checkpoint(&self) -> io::Result<()> {
+        self.each_dir(|at, dir| {
+            let (points, starts) = self.gather(at)?;
+            let mut stored = dir.stored.lock();
+            let Stored { recovery_points, log_starts, .. } = &mut *stored;
+            self.store(dir, OffsetCheckpoint::RecoveryPoint, points, recovery_points)?;
+            self.store(dir, OffsetCheckpoint::LogStart, starts, log_starts)
+        })
+    }
+
+    /// Stores high watermarks, for the broker to call every few seconds
+    /// (`replica.high.watermark.checkpoint.interval.ms`).
+    ///
+    /// # Errors
+    /// A directory failed; it is offline then, the others are done.
+    pub fn checkpoint_high_watermarks(&self) -> io::Result<()> {
+        self.each_dir(|at, dir| {
+            let high_watermark = |slot: &Arc<Slot>| {
+                let offset = slot.loaded().map_or(slot.start().high_watermark, |log| log.high_watermark());
+                (slot.partition().clone(), offset)
+            };
+            let entries = self.slots_in(at).iter().map(high_watermark).collect();
+            let mut stored = dir.stored.lock();
+            self.store(dir, OffsetCheckpoint::HighWatermark, entries, &mut stored.high_watermarks)
+        })
+    }
+
+    fn each_dir(&self, run: impl Fn(usize, &DataDir) -> io::Result<()>) -> io::Result<()> {
+        let mut result = Ok(());
+        for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.failed.load(Ordering::Acquire)) {
+            if let Err(error) = run(at, dir) {
+                tracing::error!(path = %dir.path.display(), %error, "a log directory failed");
+                dir.failed.store(true, Ordering::Release);
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    /// Recovery points and log starts; a log that was not opened keeps what it had.
+    fn gather(&self, at: usize) -> io::Result<(Entries, Entries)> {
+        let mut points = Entries::new();
+        let mut starts = Entries::new();
+        for slot in self.slots_in(at) {
+            let start = slot.start();
+            let (point, log_start) = match slot.loaded() {
+                Some(log) => (log.persist_side_files()?, log.log_start()),
+                None => (start.recovery_point, start.log_start),
+            };
+            points.push((slot.partition().clone(), point));
+            if log_start > Offset::ZERO {
+                starts.push((slot.partition().clone(), log_start));
+            }
+        }
+        Ok((points, starts))
+    }
+
+    fn store(
+        &self,
+        dir: &DataDir,
+        which: OffsetCheckpoint,
+        mut entries: Entries,
+        stored: &mut Option<u64>,
+    ) -> io::Result<()> {
+        entries.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        entries.hash(&mut hasher);
+        let fingerprint = hasher.finish();
+        if *stored != Some(fingerprint) {
+            which.write(self.disk(), &dir.path, &entries)?;
+            *stored = Some(fingerprint);
+        }
+        Ok(())
+    }
+
+    pub(super) fn slots_in(&self, at: usize) -> Vec<Arc<Slot>> {
+        self.partitions.read().values().filter(|slot| slot.dir_index() == at).cloned().collect()
+    }
+}

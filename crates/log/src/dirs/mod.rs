@@ -1,0 +1,323 @@
+//! The data directories of a broker and the partitions in them.
+//!
+//! A start after a clean stop reads directory listings and checkpoints only; a log is opened when it is first used. A
+//! start after a crash opens and recovers every log of the directory that was not closed, several at a time.
+//!
+//! Invariants: a partition lives in one directory; nobody else uses a directory while its lock is held; a stored
+//! recovery point never passes what was flushed, and the files beside the log are up to it before it is stored.
+
+mod checkpoints;
+mod close;
+mod name;
+mod open;
+mod slot;
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use ottla_disk::{Disk, DiskLock, Space};
+use ottla_types::{BrokerEpoch, Millis, TopicName, TopicPartition, Uuid};
+use parking_lot::{Mutex, RwLock};
+
+pub use self::open::{DirError, Identity, OpenError, Recovery};
+use self::{checkpoints::Stored, slot::Slot};
+use crate::{
+    LoadError, Log, LogConfig, LogDirsConfig, StartPoint,
+    checkpoint::{CheckpointError, partition_metadata},
+    log::LogEnv,
+};
+
+/// Where logs get their configuration from when they are opened.
+pub trait LogConfigs: Send + Sync {
+    /// The configuration of a topic's logs as it is now.
+    fn log_config(&self, topic: &TopicName) -> LogConfig;
+}
+
+/// The same for all topics.
+impl LogConfigs for LogConfig {
+    fn log_config(&self, _topic: &TopicName) -> LogConfig {
+        self.clone()
+    }
+}
+
+/// The set of data directories.
+pub struct LogDirs {
+    env: LogEnv,
+    configs: Arc<dyn LogConfigs>,
+    settings: LogDirsConfig,
+    dirs: Vec<DataDir>,
+    partitions: RwLock<HashMap<TopicPartition, Arc<Slot>>>,
+    /// Directories that were renamed and wait for their removal.
+    retired: Mutex<Vec<PathBuf>>,
+}
+
+/// One data directory.
+#[derive(Debug)]
+struct DataDir {
+    path: Arc<Path>,
+    id: Uuid,
+    partitions: AtomicUsize,
+    failed: AtomicBool,
+    closed_in_epoch: Option<BrokerEpoch>,
+    stored: Mutex<Stored>,
+    _lock: Box<dyn DiskLock>,
+}
+
+/// Why a partition was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The partition is here with another topic id (`INCONSISTENT_TOPIC_ID`).
+    #[error("{partition} is here with topic id {found}")]
+    OtherTopic {
+        /// Which partition.
+        partition: TopicPartition,
+        /// The topic id that it has here.
+        found: Uuid,
+    },
+    /// No directory is online (`KAFKA_STORAGE_ERROR`).
+    #[error("no log directory is online")]
+    NoDirectory,
+    /// The topic id that is here cannot be read.
+    #[error(transparent)]
+    Metadata(#[from] CheckpointError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The disk failed (`KAFKA_STORAGE_ERROR`).
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A directory as `DescribeLogDirs` shows it.
+#[derive(Clone, Debug)]
+pub struct DirDescription {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its id.
+    pub id: Uuid,
+    /// Whether it failed.
+    pub failed: bool,
+    /// Room on its volume.
+    pub space: Option<Space>,
+    /// What is in it.
+    pub partitions: Vec<PartitionDescription>,
+}
+
+/// A partition in a directory.
+#[derive(Clone, Debug)]
+pub struct PartitionDescription {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// Bytes of its segments.
+    pub size: u64,
+}
+
+impl LogDirs {
+    /// The log of a partition; opened now if it was not yet.
+    ///
+    /// # Errors
+    /// The partition is not here, or its log cannot be opened.
+    pub fn log(&self, partition: &TopicPartition, now: Millis) -> Result<Arc<Log>, LoadError> {
+        match self.partitions.read().get(partition) {
+            Some(slot) => {
+                if let Some(log) = slot.loaded() {
+                    return Ok(Arc::clone(log));
+                }
+                Arc::clone(slot)
+            }
+            None => return Err(LoadError::Absent(partition.clone())),
+        }
+        .load(&self.env, &*self.configs, now)
+        .map(|(log, _)| log)
+    }
+
+    /// The log of a partition if it has been opened.
+    #[must_use]
+    pub fn loaded(&self, partition: &TopicPartition) -> Option<Arc<Log>> {
+        self.partitions.read().get(partition).and_then(|slot| slot.loaded().cloned())
+    }
+
+    /// Whether the partition is here.
+    #[must_use]
+    pub fn contains(&self, partition: &TopicPartition) -> bool {
+        self.partitions.read().contains_key(partition)
+    }
+
+    /// All partitions that are here, in no order.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.partitions.read().keys().cloned().collect()
+    }
+
+    /// The topic id that a partition was created with; none where its file does not say.
+    ///
+    /// # Errors
+    /// The partition is not here, or the file cannot be read.
+    pub fn topic_id(&self, partition: &TopicPartition) -> Result<Option<Uuid>, CreateError> {
+        let slot = self.slot(partition).ok_or_else(|| LoadError::Absent(partition.clone()))?;
+        Ok(slot.topic_id(self.disk())?)
+    }
+
+    /// The partitions of a topic id, by reading every `partition.metadata` that was not read yet.
+    #[must_use]
+    pub fn partitions_of(&self, topic_id: Uuid) -> Vec<TopicPartition> {
+        let slots: Vec<_> = self.partitions.read().values().cloned().collect();
+        let is_of = |slot: &Arc<Slot>| slot.topic_id(self.disk()).is_ok_and(|id| id == Some(topic_id));
+        slots.into_iter().filter(is_of).map(|slot| slot.partition().clone()).collect()
+    }
+
+    /// Id of the directory that holds a partition.
+    #[must_use]
+    pub fn directory_of(&self, partition: &TopicPartition) -> Option<Uuid> {
+        self.slot(partition).map(|slot| self.dirs[slot.dir_index()].id)
+    }
+
+    /// Ids of the directories that are online.
+    #[must_use]
+    pub fn online_directories(&self) -> Vec<Uuid> {
+        self.dirs.iter().filter(|dir| !dir.failed.load(Ordering::Acquire)).map(|dir| dir.id).collect()
+    }
+
+    /// The broker epoch that every directory was cleanly stopped in; none where one of them was not, or says none.
+    #[must_use]
+    pub fn clean_stop_epoch(&self) -> Option<BrokerEpoch> {
+        let mut epochs = self.dirs.iter().map(|dir| dir.closed_in_epoch.filter(|epoch| epoch.0 >= 0));
+        let first = epochs.next()??;
+        epochs.all(|epoch| epoch == Some(first)).then_some(first)
+    }
+
+    /// The log of a partition that begins now, in the directory with the fewest partitions; of one that is here already
+    /// with the same topic id, its log.
+    ///
+    /// # Errors
+    /// It is here with another topic id, or cannot be created.
+    pub fn create(&self, partition: &TopicPartition, topic_id: Uuid, now: Millis) -> Result<Arc<Log>, CreateError> {
+        if let Some(slot) = self.slot(partition) {
+            match slot.topic_id(self.disk())? {
+                Some(found) if found != topic_id => {
+                    return Err(CreateError::OtherTopic { partition: partition.clone(), found });
+                }
+                Some(_) => {}
+                None => slot.set_topic_id(self.disk(), topic_id)?,
+            }
+            return Ok(self.log(partition, now)?);
+        }
+        let slot = self.create_slot(partition, topic_id)?;
+        Ok(slot.load(&self.env, &*self.configs, now)?.0)
+    }
+
+    fn create_slot(&self, partition: &TopicPartition, topic_id: Uuid) -> Result<Arc<Slot>, CreateError> {
+        let mut partitions = self.partitions.write();
+        if let Some(slot) = partitions.get(partition) {
+            return Ok(Arc::clone(slot)); // somebody was faster
+        }
+        let online = self.dirs.iter().enumerate().filter(|(_, dir)| !dir.failed.load(Ordering::Acquire));
+        let emptiest = online.min_by_key(|(_, dir)| dir.partitions.load(Ordering::Acquire));
+        let (at, dir) = emptiest.ok_or(CreateError::NoDirectory)?;
+        let path = dir.path.join(partition.to_string());
+        self.disk().create_dir_all(&path)?;
+        partition_metadata::write(self.disk(), &path, topic_id)?;
+        dir.partitions.fetch_add(1, Ordering::AcqRel);
+        let start = StartPoint { clean: true, ..StartPoint::default() };
+        let slot = Arc::new(Slot::new(partition.clone(), at, path.into(), start, Some(topic_id)));
+        partitions.insert(partition.clone(), Arc::clone(&slot));
+        Ok(slot)
+    }
+
+    /// Takes a partition out of use at once: its directory gets another name. [`LogDirs::remove_retired`] removes it.
+    ///
+    /// # Errors
+    /// The partition is not here, or the disk failed.
+    pub fn delete(&self, partition: &TopicPartition) -> Result<(), CreateError> {
+        let slot = self.partitions.write().remove(partition);
+        let slot = slot.ok_or_else(|| LoadError::Absent(partition.clone()))?;
+        self.dirs[slot.dir_index()].partitions.fetch_sub(1, Ordering::AcqRel);
+        let to = name::retired_path(self.disk(), slot.dir(), slot.partition());
+        match slot.loaded() {
+            Some(log) => log.retire(&to)?,
+            None => self.disk().rename(slot.dir(), &to)?,
+        }
+        self.retired.lock().push(to);
+        Ok(())
+    }
+
+    /// Removes the directories of partitions that were deleted; how many.
+    ///
+    /// # Errors
+    /// As the file system says; what is left is removed the next time.
+    pub fn remove_retired(&self) -> io::Result<usize> {
+        let mut removed = 0;
+        while let Some(path) = { self.retired.lock().pop() } {
+            match self.disk().remove_dir_all(&path) {
+                Ok(()) => removed += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.retired.lock().push(path);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Starts the flush of every opened log whose oldest record has waited `flush.ms`; how many.
+    pub fn flush_due(&self, now: Millis) -> usize {
+        self.loaded_logs().iter().filter(|log| log.flush_if_due(now)).count()
+    }
+
+    /// Flushes, on this thread, what waits for it. Only needed where there are no flushing threads.
+    pub fn run_queued_flushes(&self) -> usize {
+        self.env.flusher.run_queued()
+    }
+
+    /// What is where, with sizes; opens the files of every partition.
+    #[must_use]
+    pub fn describe(&self, now: Millis) -> Vec<DirDescription> {
+        let describe = |(at, dir): (usize, &DataDir)| DirDescription {
+            path: dir.path.to_path_buf(),
+            id: dir.id,
+            failed: dir.failed.load(Ordering::Acquire),
+            space: self.disk().space(&dir.path).ok(),
+            partitions: self.describe_partitions(at, now),
+        };
+        self.dirs.iter().enumerate().map(describe).collect()
+    }
+
+    fn describe_partitions(&self, at: usize, now: Millis) -> Vec<PartitionDescription> {
+        let in_dir = |slot: &&Arc<Slot>| slot.dir_index() == at;
+        let slots: Vec<_> = self.partitions.read().values().filter(in_dir).cloned().collect();
+        let describe = |slot: Arc<Slot>| {
+            let size = slot.load(&self.env, &*self.configs, now).ok()?.0.size().ok()?;
+            Some(PartitionDescription { partition: slot.partition().clone(), size })
+        };
+        slots.into_iter().filter_map(describe).collect()
+    }
+
+    fn loaded_logs(&self) -> Vec<Arc<Log>> {
+        self.partitions.read().values().filter_map(|slot| slot.loaded().cloned()).collect()
+    }
+
+    fn slot(&self, partition: &TopicPartition) -> Option<Arc<Slot>> {
+        self.partitions.read().get(partition).cloned()
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        &**self.env.handles.disk()
+    }
+}
+
+impl std::fmt::Debug for LogDirs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogDirs").field("dirs", &self.dirs).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

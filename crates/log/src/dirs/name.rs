@@ -1,0 +1,113 @@
+//! Names of partition directories.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
+
+use ottla_disk::Disk;
+use ottla_types::{PartitionIndex, TopicName, TopicPartition};
+
+/// Longest name of a directory.
+const NAME_MAX: usize = 255;
+/// `.`, 32 hexadecimal digits, `-delete`.
+const RETIRED_SUFFIX_LEN: usize = 1 + 32 + 7;
+/// The log of the metadata quorum has the form of a partition, but is none.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// What the directory of that name holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DirKind {
+    /// A partition's log.
+    Partition(TopicPartition),
+    /// A deleted partition's log, to be removed.
+    Retired,
+    /// Something else, left alone.
+    Other,
+}
+
+/// Tells from its name what a directory holds.
+pub(super) fn kind_of(name: &str) -> DirKind {
+    if name.ends_with("-delete") && name.contains('.') {
+        return DirKind::Retired;
+    }
+    partition_of(name).map_or(DirKind::Other, DirKind::Partition)
+}
+
+fn partition_of(name: &str) -> Option<TopicPartition> {
+    let (topic, digits) = name.rsplit_once('-')?;
+    let plain = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    if !plain || topic == METADATA_TOPIC {
+        return None;
+    }
+    Some(TopicPartition { topic: TopicName::new(topic).ok()?, partition: PartitionIndex(digits.parse().ok()?) })
+}
+
+/// A name that is free for the directory of a partition that is deleted: `topic-partition.<32 hex digits>-delete`.
+pub(super) fn retired_path(disk: &dyn Disk, dir: &Path, partition: &TopicPartition) -> PathBuf {
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    let mut prefix = partition.to_string();
+    prefix.truncate(NAME_MAX - RETIRED_SUFFIX_LEN); // names are ASCII
+    let path = |salt: u64| parent.join(format!("{prefix}.{:016x}{:016x}-delete", hash(partition, salt), salt));
+    let mut salt = 0;
+    while disk.exists(&path(salt)) {
+        salt += 1;
+    }
+    path(salt)
+}
+
+fn hash(partition: &TopicPartition, salt: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (partition, salt).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_known_by_its_name() {
+        let partition = |topic: &str, partition| {
+            DirKind::Partition(TopicPartition {
+                topic: TopicName::new(topic).unwrap(),
+                partition: PartitionIndex(partition),
+            })
+        };
+        for (name, expected) in [
+            ("a-0", partition("a", 0)),
+            ("a-b-17", partition("a-b", 17)),
+            ("a.b-3", partition("a.b", 3)),
+            ("a-0.0123456789abcdef0123456789abcdef-delete", DirKind::Retired),
+            ("a-delete-4", partition("a-delete", 4)),
+            ("a-0.0123456789abcdef0123456789abcdef-future", DirKind::Other),
+            ("a-0.0123456789abcdef0123456789abcdef-stray", DirKind::Other),
+            ("__cluster_metadata-0", DirKind::Other),
+            ("lost+found", DirKind::Other),
+            ("remote-log-index-cache", DirKind::Other),
+            ("a-", DirKind::Other),
+            ("-1", DirKind::Other),
+            ("a-01", DirKind::Other),
+            ("a-99999999999", DirKind::Other),
+            ("a", DirKind::Other),
+        ] {
+            assert_eq!(kind_of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_retired_name_is_free_and_fits() {
+        let dir = tempfile::tempdir().unwrap();
+        let topic = "t".repeat(249);
+        let partition = TopicPartition { topic: TopicName::new(&topic).unwrap(), partition: PartitionIndex(99_999) };
+        let from = dir.path().join(partition.to_string());
+        let first = retired_path(&crate::StdDisk, &from, &partition);
+        std::fs::create_dir(&first).unwrap();
+        let second = retired_path(&crate::StdDisk, &from, &partition);
+        std::fs::create_dir(&second).unwrap();
+        assert_ne!(first, second);
+        for path in [first, second] {
+            assert_eq!(kind_of(path.file_name().unwrap().to_str().unwrap()), DirKind::Retired);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Opening the data directories.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use ottla_disk::{Disk, DiskLock};
+use ottla_types::{BrokerEpoch, BrokerId, Millis, Offset, TopicPartition, Uuid};
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    DataDir, LogConfigs, LogDirs,
+    checkpoints::Stored,
+    name::{DirKind, kind_of},
+    slot::Slot,
+};
+use crate::{
+    LoadError, LoadReport, LogDirsConfig, MetaProperties, StartPoint,
+    checkpoint::{CheckpointError, clean_shutdown, meta_properties, offsets::OffsetCheckpoint},
+    flusher::Flusher,
+    handles::HandleCache,
+    log::LogEnv,
+};
+
+/// Whose directories these are.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster_id: String,
+    /// The node.
+    pub node_id: BrokerId,
+    /// Ids for directories that have none yet, one per path.
+    pub new_directory_ids: Vec<Uuid>,
+}
+
+/// Why one directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirError {
+    /// Another process uses it.
+    #[error("another process uses it")]
+    Locked,
+    /// It belongs to another cluster.
+    #[error("it belongs to cluster {0}")]
+    OtherCluster(String),
+    /// It belongs to another node.
+    #[error("it belongs to node {0}")]
+    OtherNode(BrokerId),
+    /// A file in it cannot be understood.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The disk failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Why the directories cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// One of them cannot be used.
+    #[error("{path}: {source}", path = path.display())]
+    Dir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: DirError,
+    },
+    /// A partition is in two of them.
+    #[error("{0} is in two log directories")]
+    Twice(TopicPartition),
+    /// A log cannot be recovered.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// No threads for flushing.
+    #[error("the flushing threads do not start: {0}")]
+    Threads(#[source] io::Error),
+}
+
+/// A log that was recovered at the start.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// Which.
+    pub partition: TopicPartition,
+    /// What was found.
+    pub report: LoadReport,
+}
+
+impl LogDirs {
+    /// Opens the directories at `paths`, created where absent; recovers what was not closed. The reports are those of
+    /// the logs that recovery had to change or found damaged.
+    ///
+    /// # Errors
+    /// A directory cannot be used, or a log in it not be recovered because the disk fails.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        paths: &[PathBuf],
+        identity: &Identity,
+        settings: LogDirsConfig,
+        configs: Arc<dyn LogConfigs>,
+        now: Millis,
+    ) -> Result<(Self, Vec<Recovery>), OpenError> {
+        let flusher = Arc::new(Flusher::start(settings.flush_threads).map_err(OpenError::Threads)?);
+        let env = LogEnv { handles: HandleCache::new(disk, settings.open_files_max), flusher };
+        let mut opened = Vec::new();
+        for (at, path) in paths.iter().enumerate() {
+            let new_id = identity.new_directory_ids.get(at).copied().unwrap_or_default();
+            let dir = open_dir(&**env.handles.disk(), path, identity, new_id);
+            opened.push(dir.map_err(|source| OpenError::Dir { path: path.clone(), source })?);
+        }
+        let mut partitions = HashMap::new();
+        let mut retired = Vec::new();
+        let mut dirs = Vec::new();
+        for (at, dir) in opened.into_iter().enumerate() {
+            for slot in dir.slots(at) {
+                if let Some(twice) = partitions.insert(slot.partition().clone(), Arc::new(slot)) {
+                    return Err(OpenError::Twice(twice.partition().clone()));
+                }
+            }
+            retired.extend(dir.retired);
+            dirs.push(dir.data);
+        }
+        let (partitions, retired) = (RwLock::new(partitions), Mutex::new(retired));
+        let this = Self { env, configs, settings, dirs, partitions, retired };
+        let recoveries = this.recover(now)?;
+        this.forget_clean_stop()?;
+        Ok((this, recoveries))
+    }
+
+    /// Opens every log that was not closed, several at a time.
+    fn recover(&self, now: Millis) -> Result<Vec<Recovery>, OpenError> {
+        let unclean: Vec<_> = self.partitions.read().values().filter(|slot| !slot.start().clean).cloned().collect();
+        let threads = self.settings.recovery_threads_per_dir.max(1) * self.dirs.len();
+        let results = Mutex::new(Vec::new());
+        for_each_parallel(threads, &unclean, |slot| {
+            let loaded = slot.load(&self.env, &*self.configs, now);
+            let outcome = loaded.map(|(_, report)| Recovery {
+                partition: slot.partition().clone(),
+                report: report.unwrap_or_default(),
+            });
+            results.lock().push(outcome);
+        });
+        let mut recoveries = results.into_inner().into_iter().collect::<Result<Vec<_>, _>>()?;
+        recoveries.retain(|recovery| is_news(&recovery.report));
+        recoveries.sort_by(|a, b| a.partition.cmp(&b.partition));
+        recoveries.iter().for_each(tell);
+        Ok(recoveries)
+    }
+
+    fn forget_clean_stop(&self) -> Result<(), OpenError> {
+        for dir in &self.dirs {
+            clean_shutdown::remove(self.disk(), &dir.path)
+                .map_err(|error| OpenError::Dir { path: dir.path.to_path_buf(), source: error.into() })?;
+        }
+        Ok(())
+    }
+}
+
+fn is_news(report: &LoadReport) -> bool {
+    report.cut_bytes > 0 || report.removed_segments > 0 || report.shorter_than_recovery_point || report.damage.is_some()
+}
+
+fn tell(recovery: &Recovery) {
+    let Recovery { partition, report } = recovery;
+    match report.damage {
+        Some(damage) => tracing::error!(%partition, ?damage, "durable records are damaged; the log ends before them"),
+        None => tracing::warn!(
+            %partition,
+            cut_bytes = report.cut_bytes,
+            removed_segments = report.removed_segments,
+            hole = report.hole,
+            shorter_than_recovery_point = report.shorter_than_recovery_point,
+            "the end of the log was cut after a crash"
+        ),
+    }
+}
+
+/// Calls `run` for each item on up to `threads` threads.
+pub(super) fn for_each_parallel<T: Sync>(threads: usize, items: &[T], run: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            run(item);
+        }
+    };
+    let helpers = threads.min(items.len()).saturating_sub(1);
+    std::thread::scope(|scope| {
+        for _ in 0..helpers {
+            scope.spawn(work);
+        }
+        work();
+    });
+}
+
+/// A directory, its lock held, its listing and checkpoints read.
+struct OpenedDir {
+    data: DataDir,
+    found: Vec<TopicPartition>,
+    retired: Vec<PathBuf>,
+    recovery_points: HashMap<TopicPartition, Offset>,
+    log_starts: HashMap<TopicPartition, Offset>,
+    high_watermarks: HashMap<TopicPartition, Offset>,
+}
+
+impl OpenedDir {
+    fn slots(&self, at: usize) -> Vec<Slot> {
+        let clean = self.data.closed_in_epoch.is_some();
+        let offset = |of: &HashMap<TopicPartition, Offset>, partition: &TopicPartition| {
+            of.get(partition).copied().unwrap_or_default()
+        };
+        let slot = |partition: &TopicPartition| {
+            let start = StartPoint {
+                recovery_point: offset(&self.recovery_points, partition),
+                log_start: offset(&self.log_starts, partition),
+                high_watermark: offset(&self.high_watermarks, partition),
+                clean,
+            };
+            Slot::new(partition.clone(), at, self.data.path.join(partition.to_string()).into(), start, None)
+        };
+        self.found.iter().map(slot).collect()
+    }
+}
+
+fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> Result<OpenedDir, DirError> {
+    disk.create_dir_all(path)?;
+    let lock = take_lock(disk, path)?;
+    let id = check_identity(disk, path, identity, new_id)?;
+    let mut found = Vec::new();
+    let mut retired = Vec::new();
+    for entry in disk.list(path)?.into_iter().filter(|entry| entry.is_dir) {
+        match kind_of(&entry.name) {
+            DirKind::Partition(partition) => found.push(partition),
+            DirKind::Retired => retired.push(path.join(&entry.name)),
+            DirKind::Other => {}
+        }
+    }
+    let closed_in_epoch: Option<BrokerEpoch> = clean_shutdown::read(disk, path)?;
+    let data = DataDir {
+        path: path.into(),
+        id,
+        partitions: AtomicUsize::new(found.len()),
+        failed: AtomicBool::new(false),
+        closed_in_epoch,
+        stored: Mutex::new(Stored::default()),
+        _lock: lock,
+    };
+    Ok(OpenedDir {
+        data,
+        found,
+        retired,
+        recovery_points: OffsetCheckpoint::RecoveryPoint.read(disk, path)?,
+        log_starts: OffsetCheckpoint::LogStart.read(disk, path)?,
+        high_watermarks: OffsetCheckpoint::HighWatermark.read(disk, path)?,
+    })
+}
+
+fn take_lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskLock>, DirError> {
+    disk.lock(&path.join(".lock")).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => DirError::Locked,
+        _ => DirError::Io(error),
+    })
+}
+
+/// The id of the directory, which is given one where it has none.
+fn check_identity(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> Result<Uuid, DirError> {
+    let found = MetaProperties::read(disk, path)?;
+    if let Some(found) = &found {
+        if found.cluster_id != identity.cluster_id {
+            return Err(DirError::OtherCluster(found.cluster_id.clone()));
+        }
+        if found.node_id != identity.node_id {
+            return Err(DirError::OtherNode(found.node_id));
+        }
+        if !found.directory_id.is_zero() {
+            return Ok(found.directory_id);
+        }
+    }
+    let (cluster_id, node_id) = (identity.cluster_id.clone(), identity.node_id);
+    MetaProperties { cluster_id, node_id, directory_id: new_id }.write(disk, path)?;
+    tracing::info!(path = %path.display(), id = %new_id, file = meta_properties::NAME, "a new log directory");
+    Ok(new_id)
+}

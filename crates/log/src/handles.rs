@@ -1,0 +1,142 @@
+//! Open files with a bound: a file is opened when it is used and closed when others need its place.
+//!
+//! Invariants: at most `open_max` files stay open in the cache (a reader that holds a handle keeps its file readable
+//! beyond that); a file that was used since the hand of the clock last passed is spared once.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ottla_disk::{Disk, DiskFile, OpenMode};
+use parking_lot::Mutex;
+
+/// The open files of a set of directories.
+#[derive(Debug)]
+pub(crate) struct HandleCache {
+    disk: Arc<dyn Disk>,
+    open_max: usize,
+    open: Mutex<VecDeque<Weak<Handle>>>,
+}
+
+/// A file by its path, open or not.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    cache: Arc<HandleCache>,
+    dir: Arc<Path>,
+    name: Box<str>,
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
+    used: AtomicBool,
+}
+
+impl HandleCache {
+    /// Keeps up to `open_max` files of `disk` open.
+    pub(crate) fn new(disk: Arc<dyn Disk>, open_max: usize) -> Arc<Self> {
+        Arc::new(Self { disk, open_max: open_max.max(1), open: Mutex::default() })
+    }
+
+    /// The disk that the files are on.
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// A file that need not exist yet; nothing is opened.
+    pub(crate) fn handle(self: &Arc<Self>, dir: &Arc<Path>, name: String) -> Arc<Handle> {
+        Arc::new(Handle {
+            cache: Arc::clone(self),
+            dir: Arc::clone(dir),
+            name: name.into_boxed_str(),
+            file: Mutex::default(),
+            used: AtomicBool::new(true),
+        })
+    }
+
+    fn note_opened(&self, handle: &Arc<Handle>) {
+        let mut open = self.open.lock();
+        open.push_back(Arc::downgrade(handle));
+        let mut spared = open.len();
+        while open.len() > self.open_max {
+            let Some(oldest) = open.pop_front() else { break };
+            let Some(oldest) = oldest.upgrade() else { continue };
+            if spared > 0 && oldest.used.swap(false, Ordering::Relaxed) {
+                spared -= 1;
+                open.push_back(Arc::downgrade(&oldest));
+            } else {
+                oldest.close();
+            }
+        }
+    }
+}
+
+impl Handle {
+    /// Where the file is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.join(&*self.name)
+    }
+
+    /// The open file.
+    ///
+    /// # Errors
+    /// `NotFound` where it does not exist, else as the file system says.
+    pub(crate) fn get(self: &Arc<Self>) -> io::Result<Arc<dyn DiskFile>> {
+        self.get_or_open(OpenMode::Write)
+    }
+
+    /// The open file, created empty where absent.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn get_or_create(self: &Arc<Self>) -> io::Result<Arc<dyn DiskFile>> {
+        self.get_or_open(OpenMode::Create)
+    }
+
+    /// The open file; none where it does not exist.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn get_if_exists(self: &Arc<Self>) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        match self.get() {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn get_or_open(self: &Arc<Self>, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut slot = self.file.lock();
+        if let Some(file) = &*slot {
+            self.used.store(true, Ordering::Relaxed);
+            return Ok(Arc::clone(file));
+        }
+        let file = self.cache.disk.open(&self.path(), mode)?;
+        *slot = Some(Arc::clone(&file));
+        drop(slot); // the cache takes slots while it holds its own lock, never the other way round
+        self.cache.note_opened(self);
+        Ok(file)
+    }
+
+    /// Forgets the open file; it is opened again at the next use.
+    pub(crate) fn close(&self) {
+        drop(self.file.lock().take());
+    }
+
+    /// Closes and removes the file; no error where there is none.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.close();
+        match self.cache.disk.remove_file(&self.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

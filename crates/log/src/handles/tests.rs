@@ -1,0 +1,56 @@
+use super::*;
+use crate::StdDisk;
+
+#[test]
+fn files_beyond_the_bound_are_closed_and_open_again_when_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = HandleCache::new(Arc::new(StdDisk), 4);
+    let path: Arc<Path> = dir.path().into();
+    let handles: Vec<_> = (0..20).map(|i| cache.handle(&path, i.to_string())).collect();
+    for handle in &handles {
+        assert!(handle.get_if_exists().unwrap().is_none());
+        handle.get_or_create().unwrap();
+    }
+    let open = |handles: &[Arc<Handle>]| handles.iter().filter(|h| h.file.lock().is_some()).count();
+    assert_eq!(open(&handles), 4);
+    for _ in 0..3 {
+        for handle in &handles {
+            handle.get().unwrap();
+            assert!(open(&handles) <= 4);
+        }
+    }
+    drop(handles);
+    cache.handle(&path, "new".into()).get_or_create().unwrap();
+    assert!(cache.open.lock().len() <= 4, "handles that are gone leave the cache");
+}
+
+#[test]
+fn a_file_in_use_is_spared() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = HandleCache::new(Arc::new(StdDisk), 3);
+    let path: Arc<Path> = dir.path().into();
+    let hot = cache.handle(&path, "hot".into());
+    hot.get_or_create().unwrap();
+    let mut kept = 0;
+    for i in 0..30 {
+        cache.handle(&path, i.to_string()).get_or_create().unwrap();
+        kept += usize::from(hot.file.lock().is_some());
+        hot.get().unwrap();
+    }
+    assert!(kept > 20, "the hot file was closed in {} of 30 rounds", 30 - kept);
+}
+
+#[test]
+fn a_removed_file_is_gone_and_removing_twice_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = HandleCache::new(Arc::new(StdDisk), 3);
+    let handle = cache.handle(&dir.path().into(), "f".into());
+    let file = handle.get_or_create().unwrap();
+    file.write_all_at(&mut [io::IoSlice::new(b"abc")], 0).unwrap();
+    handle.remove().unwrap();
+    handle.remove().unwrap();
+    assert!(handle.get_if_exists().unwrap().is_none());
+    let mut buf = [0; 3];
+    file.read_exact_at(&mut buf, 0).unwrap();
+    assert_eq!(&buf, b"abc", "who holds the file still reads it");
+}

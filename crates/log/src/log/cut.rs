@@ -1,0 +1,269 @@
+//! Cutting a log: its end on a follower that went another way than its leader, its start for `DeleteRecords`.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use ottla_types::{Millis, Offset};
+
+use super::{Log, LogState, Writer, load, roll};
+use crate::{
+    FlushError,
+    producer_state::ProducerStates,
+    segment::{
+        Place, Segment,
+        name::{FileKind, parse_file_name},
+        walk::WalkError,
+    },
+};
+
+/// Why a log was not cut.
+#[derive(Debug, thiserror::Error)]
+pub enum CutError {
+    /// `DeleteRecords` up to an offset that is above the high watermark, or negative (`OFFSET_OUT_OF_RANGE`).
+    #[error("offset {to} where the high watermark is {high_watermark}")]
+    OutOfRange {
+        /// What was asked for.
+        to: Offset,
+        /// The high watermark.
+        high_watermark: Offset,
+    },
+    /// The log is closed or offline (`KAFKA_STORAGE_ERROR`).
+    #[error("the log is {0:?}")]
+    NotOnline(LogState),
+    /// A batch on the way is damaged (`KAFKA_STORAGE_ERROR`).
+    #[error("the log is damaged near offset {0}")]
+    Damaged(Offset),
+    /// The disk failed; the log is offline then (`KAFKA_STORAGE_ERROR`).
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Log {
+    /// Raises the log start to `to`; what it is then. Records below it cannot be read any more; their segments go when
+    /// [`Log::remove_segments_below_start`] is called.
+    ///
+    /// # Errors
+    /// `to` is above the high watermark, or the log cannot be used.
+    pub fn delete_records(&self, to: Offset) -> Result<Offset, CutError> {
+        let high_watermark = self.high_watermark();
+        if to > high_watermark || to < Offset::ZERO {
+            return Err(CutError::OutOfRange { to, high_watermark });
+        }
+        self.raise_log_start(to)
+    }
+
+    /// Raises the log start to `to` as the leader says; on a follower, whose high watermark may lag.
+    ///
+    /// # Errors
+    /// The log cannot be used.
+    pub fn raise_log_start(&self, to: Offset) -> Result<Offset, CutError> {
+        let _writer = self.writer.lock();
+        self.check_writable()?;
+        let before = self.log_start.fetch_max(to.min(self.log_end()).0, Ordering::AcqRel);
+        if before < to.0 && self.epochs.write().truncate_from_start(self.log_start()) {
+            self.epochs_dirty.store(true, Ordering::Release);
+        }
+        self.high_watermark.fetch_max(self.log_start().0, Ordering::AcqRel);
+        Ok(self.log_start())
+    }
+
+    /// Removes segments that lie wholly below the log start; how many. The active segment stays.
+    ///
+    /// # Errors
+    /// As the file system says; what could not be removed is gone from the log all the same.
+    pub fn remove_segments_below_start(&self) -> io::Result<usize> {
+        let writer = self.writer.lock();
+        let start = self.log_start();
+        let segments = self.segments.load_full();
+        let kept_from = segments.windows(2).take_while(|pair| pair[1].base() <= start).count();
+        if kept_from == 0 {
+            return Ok(0);
+        }
+        self.segments.store(Arc::new(segments[kept_from..].to_vec()));
+        drop(writer);
+        self.remove_snapshots(|offset| offset <= segments[kept_from - 1].base())?;
+        segments[..kept_from].iter().try_for_each(|segment| segment.remove())?;
+        Ok(kept_from)
+    }
+
+    /// Cuts everything from `to` on; whether there was anything. Where `to` lies within a batch, the whole batch goes.
+    ///
+    /// # Errors
+    /// The log is offline then, or could not be used before.
+    pub fn truncate_to(&self, to: Offset, now: Millis) -> Result<bool, CutError> {
+        let _no_flush = self.flushing.lock();
+        let mut writer = self.writer.lock();
+        self.check_writable()?;
+        if to >= self.log_end() {
+            return Ok(false);
+        }
+        let segments = self.segments.load_full();
+        let result = if to < segments[0].base() {
+            self.start_over(&mut writer, &segments, to, now)
+        } else {
+            self.cut_end(&mut writer, &segments, to, now)
+        };
+        self.after_cut(result).map(|()| true)
+    }
+
+    /// Drops everything and begins anew at `start`.
+    ///
+    /// # Errors
+    /// The log is offline then, or could not be used before.
+    pub fn truncate_fully_and_start_at(&self, start: Offset, now: Millis) -> Result<(), CutError> {
+        let _no_flush = self.flushing.lock();
+        let mut writer = self.writer.lock();
+        self.check_writable()?;
+        let segments = self.segments.load_full();
+        let result = self.start_over(&mut writer, &segments, start, now);
+        self.after_cut(result)
+    }
+
+    /// Drops what lies behind the damage, so that a follower can fetch it again from its leader. The log is online then.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn discard_damaged(&self, now: Millis) -> Result<(), CutError> {
+        if self.state() != LogState::Damaged {
+            return Ok(());
+        }
+        let _no_flush = self.flushing.lock();
+        let mut writer = self.writer.lock();
+        let end = self.log_end();
+        let segments = self.segments.load_full();
+        self.remove_files_behind(writer.active.base())?;
+        self.cut_end(&mut writer, &segments, end, now).map_err(|error| self.cut_error(error))?;
+        self.state.store(LogState::Online as u8, Ordering::Release);
+        Ok(())
+    }
+
+    fn check_writable(&self) -> Result<(), CutError> {
+        match self.state() {
+            LogState::Online | LogState::Damaged => Ok(()),
+            other => Err(CutError::NotOnline(other)),
+        }
+    }
+
+    fn cut_error(&self, error: WalkError) -> CutError {
+        match error {
+            WalkError::Io(error) => CutError::Io(error),
+            WalkError::Bad { .. } => CutError::Damaged(self.log_end()),
+        }
+    }
+
+    fn after_cut(&self, result: Result<(), WalkError>) -> Result<(), CutError> {
+        result.map_err(|error| {
+            self.go_offline();
+            self.cut_error(error)
+        })?;
+        self.flush_waiters.fail_beyond(self.log_end(), FlushError::Truncated);
+        Ok(())
+    }
+
+    fn cut_end(
+        &self,
+        writer: &mut Writer,
+        segments: &[Arc<Segment>],
+        to: Offset,
+        now: Millis,
+    ) -> Result<(), WalkError> {
+        let kept = segments.partition_point(|segment| segment.base() <= to).max(1);
+        let last = &segments[kept - 1];
+        let found = last.find_batch(to)?;
+        let end = found.map_or(to, |batch| to.min(batch.header.base_offset)).max(last.base());
+        let position = match found {
+            Some(batch) => batch.position,
+            None => Place::End(last.size()?).position(),
+        };
+        self.segments.store(Arc::new(segments[..kept].to_vec()));
+        self.set_end(end);
+        segments[kept..].iter().try_for_each(|segment| segment.remove())?;
+        let config = self.config.load();
+        let fresh = Arc::new(Segment::new(&self.env.handles, &self.dir, last.base(), true));
+        fresh.cut(position, end)?;
+        fresh.resume(position, &config, now)?;
+        let mut list = segments[..kept].to_vec();
+        list[kept - 1] = Arc::clone(&fresh);
+        self.segments.store(Arc::new(list));
+        writer.active = fresh;
+        self.reload_state(writer, end)
+    }
+
+    fn start_over(
+        &self,
+        writer: &mut Writer,
+        segments: &[Arc<Segment>],
+        start: Offset,
+        now: Millis,
+    ) -> Result<(), WalkError> {
+        self.set_end(start);
+        self.log_start.store(start.0, Ordering::Release);
+        self.high_watermark.store(start.0, Ordering::Release);
+        segments.iter().try_for_each(|segment| segment.remove())?;
+        let fresh = Arc::new(Segment::create(&self.env.handles, &self.dir, start, now)?);
+        self.segments.store(Arc::new(vec![Arc::clone(&fresh)]));
+        writer.active = fresh;
+        writer.roll_jitter_ms = roll::jitter_ms(&self.config.load(), &self.partition, start);
+        self.reload_state(writer, start)
+    }
+
+    /// Everything that may not lie beyond the end.
+    fn set_end(&self, end: Offset) {
+        self.high_watermark.fetch_min(end.0, Ordering::AcqRel);
+        self.flushed.fetch_min(end.0, Ordering::AcqRel);
+        self.log_start.fetch_min(end.0, Ordering::AcqRel);
+        self.log_end.store(end.0, Ordering::Release);
+    }
+
+    /// Epochs and producers as they were when the log ended at `end`.
+    fn reload_state(&self, writer: &mut Writer, end: Offset) -> Result<(), WalkError> {
+        self.names_dirty.store(true, Ordering::Release);
+        let cut = self.epochs.write().truncate_from_end(end);
+        self.epochs_dirty.fetch_or(cut, Ordering::AcqRel);
+        self.remove_snapshots(|offset| offset > end)?;
+        self.disk().sync_dir(&self.dir)?; // a snapshot that came back after a crash would speak of other batches
+        writer.producers = ProducerStates::default();
+        let segments = self.segments.load_full();
+        let start = load::newest_snapshot(self.disk(), &self.dir, end)?;
+        writer.snapshot_at = start.as_ref().map(|(offset, _)| *offset);
+        let (from, states) = start.unwrap_or((Offset::ZERO, ProducerStates::default()));
+        writer.producers = load::replay(&segments, states, from, None)?;
+        writer.producers.advance_high_watermark(self.high_watermark());
+        self.publish_unstable(&writer.producers);
+        Ok(())
+    }
+
+    fn remove_snapshots(&self, goes: impl Fn(Offset) -> bool) -> io::Result<()> {
+        self.remove_files(|offset, kind| kind == FileKind::Snapshot && goes(offset))
+    }
+
+    fn remove_files_behind(&self, base: Offset) -> io::Result<()> {
+        self.remove_files(|offset, kind| kind != FileKind::Snapshot && offset > base)
+    }
+
+    fn remove_files(&self, goes: impl Fn(Offset, FileKind) -> bool) -> io::Result<()> {
+        for entry in self.disk().list(&self.dir)? {
+            if parse_file_name(&entry.name).is_some_and(|(offset, kind)| goes(offset, kind)) {
+                self.disk().remove_file(&self.dir.join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the log out of use and gives its directory the name `to`; it can be removed later.
+    ///
+    /// # Errors
+    /// As the file system says; the log is closed all the same.
+    pub(crate) fn retire(&self, to: &Path) -> io::Result<()> {
+        self.worsen(LogState::Closed);
+        self.flush_waiters.fail(FlushError::Closed);
+        let _no_flush = self.flushing.lock();
+        let _no_append = self.writer.lock();
+        self.close_files();
+        self.disk().rename(&self.dir, to)?;
+        self.dir.parent().map_or(Ok(()), |parent| self.disk().sync_dir(parent))
+    }
+}

@@ -1,0 +1,163 @@
+//! Making records durable.
+//!
+//! A flush covers what had been appended before it began. After a failed flush nothing that was not durable before can
+//! be relied on (the kernel may have dropped the pages), so the log goes offline and is recovered at its next opening.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use ottla_types::{Millis, Offset};
+
+use super::{Log, LogState};
+use crate::{checkpoint, flusher::Flushed, segment::Segment};
+
+/// Why records are not durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    /// The disk failed, now or before; the log is offline (`KAFKA_STORAGE_ERROR`).
+    #[error("the log is offline")]
+    Offline,
+    /// The log was closed or deleted.
+    #[error("the log is closed")]
+    Closed,
+    /// The records were cut off before they were durable.
+    #[error("the records were cut off")]
+    Truncated,
+}
+
+impl Log {
+    /// Makes everything that has been appended durable; the offset below which everything is. Answers who waits.
+    ///
+    /// # Errors
+    /// The log is offline then, or was before.
+    pub fn flush(&self) -> Result<Offset, FlushError> {
+        let result = self.run_flush();
+        match &result {
+            Ok(flushed) => self.flush_waiters.answer(*flushed),
+            Err(error) => self.flush_waiters.fail(*error),
+        }
+        result
+    }
+
+    /// Calls `done` once everything below `to` is durable: at once where it is already, else from a flushing thread.
+    /// Many such calls share one flush.
+    pub fn when_flushed(&self, to: Offset, done: Flushed) {
+        match self.shared() {
+            Some(log) => self.env.flusher.when_flushed(log, to, done),
+            None => done(Err(FlushError::Closed)),
+        }
+    }
+
+    /// Flushes in the background when the oldest record that is not durable has waited `flush.ms`; whether it does.
+    pub fn flush_if_due(&self, now: Millis) -> bool {
+        let since = Millis(self.dirty_since.load(Ordering::Acquire));
+        let due = since != Millis::NONE && now.since(since) >= self.config.load().flush_ms;
+        if due && let Some(log) = self.shared() {
+            self.env.flusher.flush_soon(&log);
+        }
+        due
+    }
+
+    fn run_flush(&self) -> Result<Offset, FlushError> {
+        let _one_at_a_time = self.flushing.lock();
+        match self.state() {
+            LogState::Online | LogState::Damaged => {}
+            LogState::Offline => return Err(FlushError::Offline),
+            LogState::Closed => return Err(FlushError::Closed),
+        }
+        // From here on appends set the time again: it may be too early for them, never too late.
+        self.dirty_since.store(Millis::NONE.0, Ordering::Release);
+        let (from, to) = (self.flushed(), self.log_end());
+        if from >= to {
+            return Ok(from);
+        }
+        if let Err(error) = self.sync_from(from) {
+            tracing::error!(partition = %self.partition, %error, "a flush failed, the log is offline");
+            self.go_offline();
+            return Err(FlushError::Offline);
+        }
+        self.flushed.fetch_max(to.0, Ordering::AcqRel);
+        Ok(to)
+    }
+
+    fn sync_from(&self, from: Offset) -> io::Result<()> {
+        let segments = self.segments.load_full();
+        let first = segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
+        for segment in &segments[first..] {
+            segment.sync()?;
+        }
+        if self.names_dirty.swap(false, Ordering::AcqRel) {
+            let synced = self.sync_names();
+            self.names_dirty.fetch_or(synced.is_err(), Ordering::AcqRel);
+            synced?;
+        }
+        Ok(())
+    }
+
+    /// The names of new segments, and of the directory itself.
+    fn sync_names(&self) -> io::Result<()> {
+        self.disk().sync_dir(&self.dir)?;
+        self.dir.parent().map_or(Ok(()), |parent: &Path| self.disk().sync_dir(parent))
+    }
+
+    pub(crate) fn go_offline(&self) {
+        self.worsen(LogState::Offline);
+    }
+
+    /// Brings the files beside the segments up to what is flushed: index entries that are only in memory, leader epochs.
+    /// Then the recovery point may be stored. That is what is given back.
+    ///
+    /// # Errors
+    /// As the file system says; the old recovery point holds then.
+    pub(crate) fn persist_side_files(&self) -> io::Result<Offset> {
+        let flushed = self.flushed();
+        let writer = self.writer.lock();
+        let active = Arc::clone(&writer.active);
+        active.write_indexes()?;
+        drop(writer);
+        self.persist_epochs()?;
+        Ok(flushed)
+    }
+
+    pub(super) fn persist_epochs(&self) -> io::Result<()> {
+        if !self.epochs_dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let entries = self.epochs();
+        let written = checkpoint::epochs::write(self.disk(), &self.dir, &entries);
+        self.epochs_dirty.fetch_or(written.is_err(), Ordering::AcqRel);
+        written
+    }
+
+    /// Flushes everything, writes all that a restart needs to scan nothing, and closes the files.
+    ///
+    /// # Errors
+    /// As the file system says; the next start must then recover.
+    pub fn close(&self) -> io::Result<()> {
+        if self.state() == LogState::Closed {
+            return Ok(());
+        }
+        let flushed = self.flush();
+        let closed = flushed.map_err(io::Error::other).and_then(|_| self.write_closing_files());
+        self.worsen(LogState::Closed);
+        self.flush_waiters.fail(FlushError::Closed);
+        self.close_files();
+        closed
+    }
+
+    fn write_closing_files(&self) -> io::Result<()> {
+        let mut writer = self.writer.lock();
+        writer.active.finish_indexes()?;
+        self.write_snapshot(&mut writer, self.log_end())?;
+        drop(writer);
+        self.persist_epochs()
+    }
+
+    /// Closes the open files; what uses them later opens them again.
+    pub fn close_files(&self) {
+        self.segments.load().iter().for_each(|segment: &Arc<Segment>| segment.close());
+    }
+}

@@ -1,0 +1,109 @@
+//! What a stop or a crash may leave in a partition's directory, put in order before the log is opened.
+//!
+//! - `*.deleted`: removal was decided: removed.
+//! - `*.cleaned`: compaction was at work: removed, and with them the `.swap` files of the same run that were renamed
+//!   already, for the run had not been decided.
+//! - `*.swap`: compaction was decided: the segments that it replaces are removed, then the files get their names.
+//! - an index without its log: removed. Anything else is left alone.
+
+use std::{collections::BTreeSet, io};
+
+use ottla_types::Offset;
+
+use super::Loading;
+use crate::segment::{
+    Segment,
+    name::{FileKind, file_name, parse_file_name},
+    walk::WalkError,
+};
+
+/// The segments of the directory, oldest first, and the bases of those that lack an index.
+///
+/// # Errors
+/// As the file system says.
+pub(super) fn list_segments(loading: &Loading) -> io::Result<(Vec<Segment>, BTreeSet<Offset>)> {
+    let mut names = names(loading)?;
+    if settle(loading, &names)? {
+        names = self::names(loading)?;
+    }
+    let files: Vec<_> = names.iter().filter_map(|name| parse_file_name(name)).collect();
+    let of = |wanted: FileKind| files.iter().filter(move |(_, kind)| *kind == wanted).map(|(base, _)| *base);
+    let bases: BTreeSet<Offset> = of(FileKind::Log).collect();
+    let with_txn_index: BTreeSet<Offset> = of(FileKind::TxnIndex).collect();
+    for (base, kind) in files.iter().filter(|(base, kind)| *kind != FileKind::Snapshot && !bases.contains(base)) {
+        remove(loading, &file_name(*base, *kind))?;
+    }
+    let segment = |base: Offset| Segment::new(&loading.env.handles, &loading.dir, base, with_txn_index.contains(&base));
+    let indexed: BTreeSet<Offset> = of(FileKind::OffsetIndex).collect();
+    let timed: BTreeSet<Offset> = of(FileKind::TimeIndex).collect();
+    let unindexed = bases.iter().filter(|base| !indexed.contains(base) || !timed.contains(base)).copied().collect();
+    Ok((bases.into_iter().map(segment).collect(), unindexed))
+}
+
+fn names(loading: &Loading) -> io::Result<Vec<String>> {
+    Ok(loading.disk().list(&loading.dir)?.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
+}
+
+/// Finishes or undoes what was under way; whether anything was.
+fn settle(loading: &Loading, names: &[String]) -> io::Result<bool> {
+    let with = |suffix: &'static str| {
+        names.iter().filter_map(move |name| Some((name, parse_file_name(name.strip_suffix(suffix)?)?)))
+    };
+    let undone_from = with(".cleaned").map(|(_, (base, _))| base).min();
+    let mut any = false;
+    for (name, _) in with(".deleted").chain(with(".cleaned")) {
+        any = true;
+        remove(loading, name)?;
+    }
+    let mut swaps = Vec::new();
+    for (name, (base, kind)) in with(".swap") {
+        any = true;
+        if undone_from.is_some_and(|from| base >= from) {
+            remove(loading, name)?;
+        } else {
+            swaps.push((name, base, kind));
+        }
+    }
+    for (name, base, _) in swaps.iter().filter(|(_, _, kind)| *kind == FileKind::Log) {
+        remove_replaced(loading, names, name, *base)?;
+    }
+    for (name, base, kind) in swaps {
+        loading.disk().rename(&loading.dir.join(name), &loading.dir.join(file_name(base, kind)))?;
+    }
+    if any {
+        loading.disk().sync_dir(&loading.dir)?;
+    }
+    Ok(any)
+}
+
+/// Removes the segments that begin within the swapped-in one.
+fn remove_replaced(loading: &Loading, names: &[String], swap: &str, base: Offset) -> io::Result<()> {
+    let last = last_offset(loading, swap)?.unwrap_or(base);
+    for name in names {
+        let Some((found, kind)) = parse_file_name(name) else { continue };
+        if kind != FileKind::Snapshot && found >= base && found <= last {
+            remove(loading, name)?;
+        }
+    }
+    Ok(())
+}
+
+fn last_offset(loading: &Loading, swap: &str) -> io::Result<Option<Offset>> {
+    let file = loading.disk().open(&loading.dir.join(swap), ottla_disk::OpenMode::Read)?;
+    let mut last = None;
+    for placed in crate::segment::walk::HeaderWalk::new(&*file, 0, file.len()?, crate::segment::walk::LONG) {
+        match placed {
+            Ok(placed) => last = Some(placed.header.last_offset()),
+            Err(WalkError::Io(error)) => return Err(error),
+            Err(WalkError::Bad { .. }) => break,
+        }
+    }
+    Ok(last)
+}
+
+fn remove(loading: &Loading, name: &str) -> io::Result<()> {
+    match loading.disk().remove_file(&loading.dir.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,191 @@
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::FileExt,
+};
+
+use super::*;
+
+fn log_file(bed: &Bed, base: i64) -> PathBuf {
+    bed.dir().join(format!("{base:020}.log"))
+}
+
+fn chop(path: &PathBuf, bytes: u64) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - bytes).unwrap();
+}
+
+fn flip(path: &PathBuf, at: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x55], at).unwrap();
+}
+
+/// Ten batches of one record in one segment; their length.
+fn ten(bed: &Bed) -> u64 {
+    let log = bed.open();
+    append_many(&log, 10, 1, 400);
+    read(&log, 0, 1)[0].1 as u64
+}
+
+#[test]
+fn a_torn_tail_is_cut() {
+    for cut in [1, 60, 100, 400] {
+        let mut bed = Bed::small_segments(1 << 20, 500);
+        let len = ten(&bed);
+        chop(&log_file(&bed, 0), cut);
+        let (log, report) = bed.crash(3);
+        assert_eq!(log.log_end(), Offset(9));
+        assert_eq!((report.cut_bytes, report.hole, report.damage), (len - cut, false, None));
+        assert_eq!(log.state(), LogState::Online);
+        assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(9));
+        assert_eq!(read_all(&log, 0, 1), (0..10).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn garbage_behind_the_last_batch_is_cut() {
+    let mut bed = Bed::new();
+    let len = ten(&bed);
+    let file = OpenOptions::new().write(true).open(log_file(&bed, 0)).unwrap();
+    for garbage in [vec![0; 5000], vec![0xff; 5000], vec![2; 61]] {
+        file.write_all_at(&garbage, 10 * len).unwrap();
+        let (log, report) = bed.crash(10);
+        assert_eq!((log.log_end(), report.cut_bytes, report.hole), (Offset(10), garbage.len() as u64, false));
+        assert_eq!(log.size().unwrap(), 10 * len);
+    }
+}
+
+#[test]
+fn a_broken_batch_above_the_recovery_point_ends_the_log_and_a_hole_is_told() {
+    let mut bed = Bed::small_segments(1 << 20, 500);
+    let len = ten(&bed);
+    flip(&log_file(&bed, 0), 6 * len + 70);
+    let (log, report) = bed.crash(6);
+    assert_eq!((log.log_end(), report.cut_bytes), (Offset(6), 4 * len));
+    assert!(report.hole && report.damage.is_none());
+    assert_eq!(log.state(), LogState::Online);
+}
+
+#[test]
+fn a_broken_batch_below_the_recovery_point_is_damage_and_nothing_is_cut() {
+    let mut bed = Bed::small_segments(1 << 20, 500);
+    let len = ten(&bed);
+    flip(&log_file(&bed, 0), 6 * len + 70);
+    let (log, report) = bed.crash(7);
+    assert_eq!(report.damage, Some(Damage { segment: Offset(0), position: 6 * len, offset: Offset(6) }));
+    assert_eq!((log.state(), log.log_end()), (LogState::Damaged, Offset(6)));
+    assert!(matches!(
+        log.append(&batch(1, 1, 1), EPOCH, Origin::Client, NOW),
+        Err(AppendError::NotOnline(LogState::Damaged))
+    ));
+    assert_eq!(read_all(&log, 0, 1), (0..6).collect::<Vec<_>>(), "what lies before the damage is served");
+    assert_eq!(fs::metadata(log_file(&bed, 0)).unwrap().len(), 10 * len, "nothing is cut");
+    log.discard_damaged(NOW).unwrap();
+    assert_eq!(log.state(), LogState::Online);
+    assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(6));
+    assert_eq!(read_all(&log, 0, 1), (0..7).collect::<Vec<_>>());
+    assert!(fs::metadata(log_file(&bed, 0)).unwrap().len() < 7 * len);
+}
+
+#[test]
+fn only_what_lies_behind_the_recovery_point_is_checked() {
+    let mut bed = Bed::small_segments(4000, 500);
+    let log = bed.open();
+    append_many(&log, 40, 1, 400);
+    log.flush().unwrap();
+    log.persist_side_files().unwrap();
+    let bases = log.segment_bases();
+    drop(log);
+    flip(&log_file(&bed, 0), 70);
+    let (log, report) = bed.crash(39);
+    assert!(report.checked_bytes < 4000, "{report:?}");
+    assert_eq!((log.log_end(), log.segment_bases(), log.state()), (Offset(40), bases, LogState::Online));
+}
+
+#[test]
+fn a_lost_segment_in_the_middle_ends_the_log() {
+    let mut bed = Bed::small_segments(4000, 500);
+    let log = bed.open();
+    append_many(&log, 40, 1, 400);
+    let bases = log.segment_bases();
+    drop(log);
+    fs::remove_file(log_file(&bed, bases[2].0)).unwrap();
+    let (log, report) = bed.crash(3);
+    assert_eq!(log.log_end(), bases[2]);
+    assert!(report.hole && report.removed_segments == bases.len() - 3);
+    assert_eq!(read_all(&log, 0, 1), (0..bases[2].0).collect::<Vec<_>>());
+}
+
+#[test]
+fn lost_and_broken_side_files_are_made_again() {
+    let mut bed = Bed::small_segments(4000, 500);
+    let log = bed.open();
+    append_many(&log, 40, 1, 400);
+    append(&log, &checked(&idempotent(9, 0, 0, 1).build().unwrap()));
+    let bases = log.segment_bases();
+    log.close().unwrap();
+    let side_file = |name: &str| !name.ends_with(".log");
+    let names = |bed: &Bed| -> Vec<String> {
+        let entries = fs::read_dir(bed.dir()).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let indexes = |bed: &Bed| -> Vec<(String, Vec<u8>)> {
+        let is_index = |name: &String| name.ends_with("index");
+        names(bed).into_iter().filter(is_index).map(|n| (n.clone(), fs::read(bed.dir().join(n)).unwrap())).collect()
+    };
+    let before = indexes(&bed);
+    for clean in [true, false] {
+        for spoil in [None, Some(vec![]), Some(vec![0; 240]), Some(vec![0xff; 241])] {
+            for name in names(&bed).into_iter().filter(|name| side_file(name)) {
+                match &spoil {
+                    None => fs::remove_file(bed.dir().join(name)).unwrap(),
+                    Some(bytes) if !clean || !name.ends_with("index") => {
+                        fs::write(bed.dir().join(name), bytes).unwrap()
+                    }
+                    Some(_) => {} // after a clean stop indexes that are there are trusted
+                }
+            }
+            bed.start.clean = clean;
+            bed.start.recovery_point = Offset(if clean { 41 } else { 0 });
+            let log = bed.open();
+            assert_eq!((log.log_end(), log.segment_bases()), (Offset(41), bases.clone()));
+            assert_eq!(log.epochs(), [EpochStart { epoch: EPOCH, start: Offset(0) }], "clean {clean}, {spoil:?}");
+            assert_eq!(log.producer(ProducerId(9)).unwrap().last_sequence, 0);
+            assert_eq!(read_all(&log, 0, 1), (0..41).collect::<Vec<_>>());
+            log.close().unwrap();
+            assert_eq!(indexes(&bed), before, "clean {clean}, spoilt with {spoil:?}");
+        }
+    }
+}
+
+#[test]
+fn stray_files_are_left_alone_and_unfinished_ones_settled() {
+    let mut bed = Bed::small_segments(4000, 500);
+    let log = bed.open();
+    append_many(&log, 40, 1, 400);
+    let bases = log.segment_bases();
+    log.close().unwrap();
+    bed.start.recovery_point = Offset(40);
+    let at = |name: &str| bed.dir().join(name);
+    let name = |base: Offset, suffix: &str| format!("{:020}.{suffix}", base.0);
+    for stray in ["notes.txt", "00000000000000000003.index", "00000000000000000007.log.deleted"] {
+        fs::write(at(stray), b"x").unwrap();
+    }
+    fs::create_dir(at("00000000000000000001.log")).unwrap();
+    // a compaction of the first two segments into one that had been decided, and one that had not
+    fs::copy(at(&name(bases[1], "log")), at(&name(bases[1], "log.swap"))).unwrap();
+    fs::write(at(&name(bases[3], "log.cleaned")), b"x").unwrap();
+    fs::write(at(&name(bases[4], "log.swap")), b"x").unwrap();
+    let log = bed.open();
+    assert_eq!((log.log_end(), log.segment_bases()), (Offset(40), bases.clone()));
+    assert_eq!(read_all(&log, 0, 1), (0..40).collect::<Vec<_>>());
+    assert!(at("notes.txt").exists());
+    for gone in
+        ["00000000000000000003.index".to_owned(), "00000000000000000007.log.deleted".into(), name(bases[4], "log.swap")]
+    {
+        assert!(!at(&gone).exists(), "{gone}");
+    }
+}

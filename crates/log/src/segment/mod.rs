@@ -1,0 +1,430 @@
+//! A segment: a file of record batches and its indexes.
+//!
+//! Only the last segment of a log is active; what is known of it in memory is in [`Active`]. A sealed segment keeps
+//! nothing in memory but its names: files are opened when they are read, and sizes are asked for once.
+//!
+//! Invariants: one writer at a time (the log's lock); a reader waits for no file access of the writer; a batch that was
+//! not written whole is cut off again, or the segment reports [`WriteFailure::Torn`] and must not be appended to.
+
+pub(crate) mod active;
+pub(crate) mod name;
+mod resume;
+pub(crate) mod walk;
+
+use std::{
+    io::{self, IoSlice},
+    path::Path,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use ottla_disk::DiskFile;
+use ottla_records::{BatchHeader, HEADER_LEN};
+use ottla_types::{Millis, Offset};
+use parking_lot::Mutex;
+
+pub(crate) use self::active::{Active, LargestTimestamp, Place};
+use self::{
+    name::{FileKind, file_name},
+    walk::{HeaderWalk, LONG, Placed, SHORT, WalkError},
+};
+use crate::{
+    AbortedTransaction,
+    handles::{Handle, HandleCache},
+    index::{self, Entry, Lookup, offset_index::OffsetEntry, time_index::TimeEntry, txn_index},
+};
+
+/// Why a batch was not written.
+#[derive(Debug)]
+pub(crate) enum WriteFailure {
+    /// The file is as it was before.
+    Clean(io::Error),
+    /// Part of the batch may stand behind the end of the segment, and could not be cut off.
+    Torn(io::Error),
+}
+
+/// A segment of a log.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    base: Offset,
+    log: Arc<Handle>,
+    offset_index: Arc<Handle>,
+    time_index: Arc<Handle>,
+    txn_index: Arc<Handle>,
+    has_txn_index: AtomicBool,
+    active: Mutex<Option<Box<Active>>>,
+    sealed_size: OnceLock<u64>,
+    sealed_largest: OnceLock<Option<LargestTimestamp>>,
+    /// Bytes of the log file that are known to be durable.
+    synced: AtomicU64,
+    indexes_synced: AtomicBool,
+}
+
+impl Segment {
+    /// A segment whose files are there, or will be.
+    pub(crate) fn new(handles: &Arc<HandleCache>, dir: &Arc<Path>, base: Offset, has_txn_index: bool) -> Self {
+        let handle = |kind| handles.handle(dir, file_name(base, kind));
+        Self {
+            base,
+            log: handle(FileKind::Log),
+            offset_index: handle(FileKind::OffsetIndex),
+            time_index: handle(FileKind::TimeIndex),
+            txn_index: handle(FileKind::TxnIndex),
+            has_txn_index: AtomicBool::new(has_txn_index),
+            active: Mutex::default(),
+            sealed_size: OnceLock::new(),
+            sealed_largest: OnceLock::new(),
+            synced: AtomicU64::new(0),
+            indexes_synced: AtomicBool::new(true),
+        }
+    }
+
+    /// Creates the empty log file and makes the segment the active one.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn create(handles: &Arc<HandleCache>, dir: &Arc<Path>, base: Offset, now: Millis) -> io::Result<Self> {
+        let segment = Self::new(handles, dir, base, false);
+        segment.log.get_or_create()?.set_len(0)?;
+        segment.offset_index.remove()?;
+        segment.time_index.remove()?;
+        segment.txn_index.remove()?;
+        *segment.active.lock() = Some(Box::new(Active::new(base, now)));
+        Ok(segment)
+    }
+
+    /// First offset that the segment may hold.
+    pub(crate) fn base(&self) -> Offset {
+        self.base
+    }
+
+    /// The open log file.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn file(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.log.get()
+    }
+
+    /// Bytes of the log file.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        if let Some(active) = &*self.active.lock() {
+            return Ok(active.size);
+        }
+        if let Some(size) = self.sealed_size.get() {
+            return Ok(*size);
+        }
+        let size = self.log.get()?.len()?;
+        Ok(*self.sealed_size.get_or_init(|| size))
+    }
+
+    /// Looks at the in-memory side; none for a sealed segment.
+    pub(crate) fn with_active<R>(&self, look: impl FnOnce(&Active) -> R) -> Option<R> {
+        self.active.lock().as_deref().map(look)
+    }
+
+    /// Writes a batch behind the last one. `batch` is the header as it stands in `head`.
+    ///
+    /// # Errors
+    /// Says whether the segment can still be appended to.
+    pub(crate) fn append(
+        &self,
+        batch: &BatchHeader,
+        head: &[u8; HEADER_LEN],
+        body: &[u8],
+        interval_bytes: u32,
+    ) -> Result<(), WriteFailure> {
+        let file = self.log.get().map_err(WriteFailure::Clean)?;
+        let end = self.with_active(|active| active.size).ok_or_else(sealed).map_err(WriteFailure::Clean)?;
+        if let Err(error) = file.write_all_at(&mut [IoSlice::new(head), IoSlice::new(body)], end) {
+            return Err(match file.set_len(end) {
+                Ok(()) => WriteFailure::Clean(error),
+                Err(_) => WriteFailure::Torn(error),
+            });
+        }
+        let block_full = self.active.lock().as_mut().is_some_and(|active| active.note(batch, interval_bytes));
+        if block_full && let Err(error) = self.write_indexes() {
+            // The entries stay in memory; the next block, the roll or the close tries again.
+            tracing::warn!(segment = self.base.0, %error, "index entries were not written");
+        }
+        Ok(())
+    }
+
+    /// Adds an entry to the index of aborted transactions.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn append_aborted(&self, entry: &AbortedTransaction) -> io::Result<()> {
+        self.indexes_synced.store(false, Ordering::Release);
+        txn_index::append(&*self.txn_index.get_or_create()?, entry)?;
+        self.has_txn_index.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Calls `each` with the aborted transactions of this segment until it says false.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn walk_aborted(&self, each: impl FnMut(AbortedTransaction) -> bool) -> io::Result<()> {
+        if !self.has_txn_index.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.txn_index.get_if_exists()? {
+            Some(file) => txn_index::walk(&*file, each),
+            None => Ok(()),
+        }
+    }
+
+    /// The first batch that ends at `target` or behind it.
+    ///
+    /// # Errors
+    /// As the file system says, or where no batch stands at the place that should hold one.
+    pub(crate) fn locate(&self, target: Offset) -> Result<Place, WalkError> {
+        if let Some(place) = self.with_active(|active| active.place(target)).flatten() {
+            return Ok(place);
+        }
+        match self.find_batch(target)? {
+            Some(found) => Ok(place_of(&found)),
+            None => Ok(Place::End(self.size()?)),
+        }
+    }
+
+    /// The places of two offsets as of one moment, where memory tells both.
+    pub(crate) fn locate_both(&self, from: Offset, to: Offset) -> Option<(Place, Place)> {
+        self.with_active(|active| Some((active.place(from)?, active.place(to)?))).flatten()
+    }
+
+    /// The first batch that ends at `target` or behind it, with its header.
+    ///
+    /// # Errors
+    /// As [`Segment::locate`].
+    pub(crate) fn find_batch(&self, target: Offset) -> Result<Option<Placed>, WalkError> {
+        let file = self.log.get()?;
+        let size = self.size()?;
+        let start = self.floor_position(target)?;
+        match first_ending_at(&*file, start, size, target) {
+            // What the index says is checked here: it is not trusted where no batch stands at its place.
+            Err(WalkError::Bad { .. }) if start > 0 => first_ending_at(&*file, 0, size, target),
+            found => found,
+        }
+    }
+
+    /// Where to start walking for `target`: the place of a batch that does not lie behind it.
+    fn floor_position(&self, target: Offset) -> io::Result<u64> {
+        let lookup = self.with_active(|active| active.lookup(target));
+        let entries = match lookup {
+            Some(Lookup::Found(entry)) => return Ok(entry.map_or(0, |entry| u64::from(entry.position))),
+            Some(Lookup::InFile(entries)) => Some(entries),
+            None => None,
+        };
+        let relative = target.0.saturating_sub(self.base.0);
+        let Some(file) = self.offset_index.get_if_exists()? else { return Ok(0) };
+        let entries = entries.map_or_else(|| index::count::<OffsetEntry>(&*file), Ok)?;
+        let entry = index::search::<OffsetEntry>(&*file, entries, relative, Entry::key)?;
+        Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+    }
+
+    /// An offset that no batch before `position` reaches, as near as the index tells; none where it does not.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn upper_bound_offset(&self, position: u64) -> io::Result<Option<Offset>> {
+        let Some(file) = self.offset_index.get_if_exists()? else { return Ok(None) };
+        let entries = index::count::<OffsetEntry>(&*file)?;
+        let by_position = |entry: OffsetEntry| i64::from(entry.position);
+        let entry = index::first_from::<OffsetEntry>(&*file, entries, position as i64, by_position)?;
+        Ok(entry.map(|entry| self.base.plus(i64::from(entry.relative))))
+    }
+
+    /// Batches from the one that may hold the first record not older than `timestamp`.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn start_for_timestamp(&self, timestamp: Millis, from: Offset) -> io::Result<u64> {
+        let lookup = self.with_active(|active| active.times.lookup(timestamp.0));
+        let entry = match lookup {
+            Some(Lookup::Found(entry)) => entry,
+            found => match self.time_index.get_if_exists()? {
+                Some(file) => {
+                    let entries = match found {
+                        Some(Lookup::InFile(entries)) => entries,
+                        _ => index::count::<TimeEntry>(&*file)?,
+                    };
+                    index::search::<TimeEntry>(&*file, entries, timestamp.0, Entry::key)?
+                }
+                None => None,
+            },
+        };
+        let after = entry.map_or(self.base, |entry| self.base.plus(i64::from(entry.relative)));
+        self.floor_position(after.max(from))
+    }
+
+    /// The headers from `position` to the end of the segment.
+    ///
+    /// # Errors
+    /// `each` gets the error that ends the walk; an error of its own ends it too.
+    pub(crate) fn walk<E: From<WalkError>>(
+        &self,
+        position: u64,
+        mut each: impl FnMut(&dyn DiskFile, Placed) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let file = self.log.get().map_err(WalkError::Io)?;
+        let size = self.size().map_err(WalkError::Io)?;
+        for placed in HeaderWalk::new(&*file, position, size, LONG) {
+            if !each(&*file, placed?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The largest timestamp in the segment; none where there is no batch.
+    ///
+    /// # Errors
+    /// As the file system says, or where a batch is damaged.
+    pub(crate) fn largest_timestamp(&self) -> Result<Option<LargestTimestamp>, WalkError> {
+        if let Some(largest) = self.with_active(|active| active.largest) {
+            return Ok(largest);
+        }
+        if let Some(largest) = self.sealed_largest.get() {
+            return Ok(*largest);
+        }
+        let largest = match self.last_time_entry()? {
+            Some(largest) => Some(largest),
+            None => self.walk_for_largest()?,
+        };
+        Ok(*self.sealed_largest.get_or_init(|| largest))
+    }
+
+    fn last_time_entry(&self) -> io::Result<Option<LargestTimestamp>> {
+        let Some(file) = self.time_index.get_if_exists()? else { return Ok(None) };
+        let Some(last) = index::count::<TimeEntry>(&*file)?.checked_sub(1) else { return Ok(None) };
+        let entry = index::read_entry::<TimeEntry>(&*file, last)?;
+        let batch_last = self.base.plus(i64::from(entry.relative));
+        Ok(Some(LargestTimestamp { timestamp: Millis(entry.timestamp), batch_last }))
+    }
+
+    fn walk_for_largest(&self) -> Result<Option<LargestTimestamp>, WalkError> {
+        let mut largest: Option<LargestTimestamp> = None;
+        self.walk(0, |_, placed| {
+            let timestamp = placed.header.max_timestamp;
+            if largest.is_none_or(|largest| timestamp > largest.timestamp) {
+                largest = Some(LargestTimestamp { timestamp, batch_last: placed.header.last_offset() });
+            }
+            Ok::<_, WalkError>(true)
+        })?;
+        Ok(largest)
+    }
+
+    /// Writes the index entries that are only in memory. The entries are taken out and marked as written under the lock
+    /// that readers take, the writing is outside of it.
+    ///
+    /// # Errors
+    /// As the file system says; the entries stay in memory.
+    pub(crate) fn write_indexes(&self) -> io::Result<()> {
+        let (offsets, times) = match &*self.active.lock() {
+            Some(active) => (active.offsets.unwritten(), active.times.unwritten()),
+            None => return Ok(()),
+        };
+        if let Some((bytes, position)) = offsets {
+            self.indexes_synced.store(false, Ordering::Release);
+            self.offset_index.get_or_create()?.write_all_at(&mut [IoSlice::new(&bytes)], position)?;
+            self.active.lock().iter_mut().for_each(|active| active.offsets.note_written());
+        }
+        if let Some((bytes, position)) = times {
+            self.indexes_synced.store(false, Ordering::Release);
+            self.time_index.get_or_create()?.write_all_at(&mut [IoSlice::new(&bytes)], position)?;
+            self.active.lock().iter_mut().for_each(|active| active.times.note_written());
+        }
+        Ok(())
+    }
+
+    /// Adds the last time entry, writes the indexes and creates those files that are missing, as Kafka leaves a segment
+    /// that it closes.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn finish_indexes(&self) -> io::Result<()> {
+        if let Some(active) = &mut *self.active.lock() {
+            active.push_time_entry();
+        }
+        self.offset_index.get_or_create()?;
+        self.time_index.get_or_create()?;
+        self.write_indexes()
+    }
+
+    /// The segment is not appended to from now on.
+    pub(crate) fn seal(&self) {
+        let mut active = self.active.lock();
+        if let Some(active) = &*active {
+            let _ = self.sealed_size.set(active.size);
+            let _ = self.sealed_largest.set(active.largest);
+        }
+        *active = None;
+    }
+
+    /// Makes the log file durable, and the indexes of a sealed segment.
+    ///
+    /// # Errors
+    /// As the file system says; what was written since the last flush is then to be taken for lost.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let size = self.size()?;
+        if self.synced.load(Ordering::Acquire) < size {
+            self.log.get()?.sync_data()?;
+            self.synced.fetch_max(size, Ordering::AcqRel);
+        }
+        if self.active.lock().is_none() && !self.indexes_synced.swap(true, Ordering::AcqRel) {
+            for handle in [&self.offset_index, &self.time_index, &self.txn_index] {
+                if let Some(file) = handle.get_if_exists()? {
+                    file.sync_data()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in the file is durable: so it was found at the start, or a flush said so.
+    pub(crate) fn note_synced(&self, size: u64) {
+        self.synced.fetch_max(size, Ordering::AcqRel);
+    }
+
+    /// Removes all files of the segment.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        for handle in [&self.log, &self.offset_index, &self.time_index, &self.txn_index] {
+            handle.remove()?;
+        }
+        Ok(())
+    }
+
+    /// Closes the files; they open again when they are used.
+    pub(crate) fn close(&self) {
+        for handle in [&self.log, &self.offset_index, &self.time_index, &self.txn_index] {
+            handle.close();
+        }
+    }
+}
+
+fn place_of(placed: &Placed) -> Place {
+    Place::Batch { position: placed.position, len: placed.header.size_in_bytes() as u64 }
+}
+
+fn first_ending_at(file: &dyn DiskFile, start: u64, size: u64, target: Offset) -> Result<Option<Placed>, WalkError> {
+    HeaderWalk::new(file, start, size, SHORT)
+        .find(|placed| placed.as_ref().map_or(true, |placed| placed.header.last_offset() >= target))
+        .transpose()
+}
+
+fn sealed() -> io::Error {
+    io::Error::other("the segment is sealed")
+}
+
+#[cfg(test)]
+mod tests;

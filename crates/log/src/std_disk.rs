@@ -1,0 +1,161 @@
+//! The real disk: `std::fs` and the vectored calls of the kernel.
+//!
+//! Invariants: a write is retried until all of it is written or the kernel reports an error; a read is short only at the
+//! end of the file. Files are created readable by owner and group only: they hold other people's data.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, IoSlice},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
+    path::Path,
+    sync::Arc,
+};
+
+use ottla_disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
+use rustix::fs::FlockOperation;
+
+/// Owner reads and writes, group reads.
+const FILE_MODE: u32 = 0o640;
+/// Owner does all, group lists.
+const DIR_MODE: u32 = 0o750;
+/// Most slices that one `pwritev` takes on Linux (`UIO_MAXIOV`).
+const SLICES_MAX: usize = 1024;
+
+/// The file system of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StdDisk;
+
+impl Disk for StdDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).mode(FILE_MODE);
+        match mode {
+            OpenMode::Read => {}
+            OpenMode::Write => {
+                options.write(true);
+            }
+            OpenMode::Create => {
+                options.write(true).create(true).truncate(false);
+            }
+            OpenMode::CreateNew => {
+                options.write(true).create_new(true);
+            }
+        }
+        Ok(Arc::new(StdFile(options.open(path)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                entries.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
+            }
+        }
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let volume = rustix::fs::statvfs(dir)?;
+        Ok(Space {
+            total: volume.f_blocks.saturating_mul(volume.f_frsize),
+            usable: volume.f_bavail.saturating_mul(volume.f_frsize),
+        })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(StdLock { _file: file }))
+    }
+}
+
+/// The kernel releases the lock when the descriptor is closed.
+#[derive(Debug)]
+struct StdLock {
+    _file: File,
+}
+
+impl DiskLock for StdLock {}
+
+#[derive(Debug)]
+struct StdFile(File);
+
+impl DiskFile for StdFile {
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match rustix::io::pread(&self.0, &mut buf[done..], position + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_all_at(&self, mut parts: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        IoSlice::advance_slices(&mut parts, 0); // leaves out empty parts, which would read as "nothing written"
+        while !parts.is_empty() {
+            let batch = &parts[..parts.len().min(SLICES_MAX)];
+            match rustix::io::pwritev(&self.0, batch, position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    position += written as u64;
+                    IoSlice::advance_slices(&mut parts, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests;
