@@ -127,7 +127,8 @@ fn check_size(size: usize, rules: &ProduceRules) -> Result<(), ProduceRejection>
 /// What the fields say of one another; the checksum is known to be right.
 fn check_counts(header: &BatchHeader) -> Result<(), ProduceRejection> {
     let (count, last) = (header.records_count, header.last_offset_delta);
-    if count == 0 || last != count - 1 {
+    // the last delta is not negative, so a batch without records fails here too
+    if last != count - 1 {
         return Err(ProduceRejection::Count { count, last_offset_delta: last });
     }
     if header.attributes.is_control() {
