@@ -80,3 +80,6 @@ impl RecordReader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
