@@ -37,6 +37,17 @@ impl LogDirs {
         })
     }
 
+    /// Removes the segments of opened logs that lie wholly below their log start; how many. The log starts are stored
+    /// first: a log whose first segment is missing without a word of it was damaged.
+    ///
+    /// # Errors
+    /// A directory failed.
+    pub fn remove_old_segments(&self) -> io::Result<usize> {
+        let starts: Vec<_> = self.loaded_logs().into_iter().map(|log| (log.log_start(), log)).collect();
+        self.checkpoint()?;
+        starts.iter().map(|(start, log)| log.remove_segments_below(*start)).sum()
+    }
+
     /// Stores high watermarks, for the broker to call every few seconds
     /// (`replica.high.watermark.checkpoint.interval.ms`).
     ///

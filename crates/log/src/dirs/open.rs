@@ -226,7 +226,7 @@ impl OpenedDir {
 }
 
 fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> Result<OpenedDir, DirError> {
-    disk.create_dir_all(path)?;
+    create_durably(disk, path)?;
     let lock = take_lock(disk, path)?;
     let id = check_identity(disk, path, identity, new_id)?;
     let mut found = Vec::new();
@@ -256,6 +256,17 @@ fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> 
         log_starts: OffsetCheckpoint::LogStart.read(disk, path)?,
         high_watermarks: OffsetCheckpoint::HighWatermark.read(disk, path)?,
     })
+}
+
+/// Creates the directory and those above it, and makes their names durable.
+fn create_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let missing: Vec<_> = path.ancestors().take_while(|dir| !disk.exists(dir)).collect();
+    disk.create_dir_all(path)?;
+    for dir in missing {
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        disk.sync_dir(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 fn take_lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskLock>, DirError> {

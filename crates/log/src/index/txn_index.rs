@@ -86,16 +86,19 @@ pub(crate) fn walk(file: &dyn DiskFile, mut each: impl FnMut(AbortedTransaction)
     }
 }
 
-/// Cuts the entries whose marker is at `end` or behind it.
+/// Cuts the entries whose marker is at `end` or behind it, and what cannot be an entry of the segment at `base`: a
+/// crash may leave zeros where entries were.
 ///
 /// # Errors
 /// As the file system says.
-pub(crate) fn truncate(file: &dyn DiskFile, end: Offset) -> io::Result<()> {
+pub(crate) fn truncate(file: &dyn DiskFile, base: Offset, end: Offset) -> io::Result<()> {
     let mut kept = 0;
+    let mut next = base;
     walk(file, |entry| {
-        let keep = entry.last_offset < end;
-        kept += u64::from(keep);
-        keep
+        let fits = entry.last_offset >= next && entry.last_offset < end && entry.first_offset < entry.last_offset;
+        kept += u64::from(fits);
+        next = entry.last_offset.plus(1);
+        fits
     })?;
     file.set_len(kept * ENTRY_LEN as u64)
 }

@@ -42,8 +42,8 @@ pub enum CutError {
 }
 
 impl Log {
-    /// Raises the log start to `to`; what it is then. Records below it cannot be read any more; their segments go when
-    /// [`Log::remove_segments_below_start`] is called.
+    /// Raises the log start to `to`; what it is then. Records below it cannot be read any more; their segments go with
+    /// [`LogDirs::remove_old_segments`](crate::LogDirs::remove_old_segments).
     ///
     /// # Errors
     /// `to` is above the high watermark, or the log cannot be used.
@@ -70,13 +70,12 @@ impl Log {
         Ok(self.log_start())
     }
 
-    /// Removes segments that lie wholly below the log start; how many. The active segment stays.
+    /// Removes segments that lie wholly below `start`, a log start that is stored; how many. The active segment stays.
     ///
     /// # Errors
     /// As the file system says; what could not be removed is gone from the log all the same.
-    pub fn remove_segments_below_start(&self) -> io::Result<usize> {
+    pub(crate) fn remove_segments_below(&self, start: Offset) -> io::Result<usize> {
         let writer = self.writer.lock();
-        let start = self.log_start();
         let segments = self.segments.load_full();
         let kept_from = segments.windows(2).take_while(|pair| pair[1].base() <= start).count();
         if kept_from == 0 {

@@ -115,9 +115,15 @@ impl Log {
     pub(crate) fn persist_side_files(&self) -> io::Result<Offset> {
         let flushed = self.flushed();
         let writer = self.writer.lock();
-        let active = Arc::clone(&writer.active);
-        active.write_indexes()?;
+        writer.active.write_indexes()?;
         drop(writer);
+        let mut any = false;
+        for segment in self.segments.load().iter() {
+            any |= segment.sync_indexes()?;
+        }
+        if any {
+            self.disk().sync_dir(&self.dir)?; // index files are created when their first entries are written
+        }
         self.persist_epochs()?;
         Ok(flushed)
     }

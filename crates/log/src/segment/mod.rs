@@ -378,14 +378,29 @@ impl Segment {
             self.log.get()?.sync_data()?;
             self.synced.fetch_max(size, Ordering::AcqRel);
         }
-        if self.active.lock().is_none() && !self.indexes_synced.swap(true, Ordering::AcqRel) {
-            for handle in [&self.offset_index, &self.time_index, &self.txn_index] {
-                if let Some(file) = handle.get_if_exists()? {
-                    file.sync_data()?;
-                }
-            }
+        if self.active.lock().is_none() {
+            self.sync_indexes()?;
         }
         Ok(())
+    }
+
+    /// Makes what was written to the indexes durable; whether there was anything.
+    ///
+    /// # Errors
+    /// As the file system says; the next call tries again.
+    pub(crate) fn sync_indexes(&self) -> io::Result<bool> {
+        if self.indexes_synced.swap(true, Ordering::AcqRel) {
+            return Ok(false);
+        }
+        let handles = [&self.offset_index, &self.time_index, &self.txn_index];
+        let synced = handles.into_iter().try_for_each(|handle| match handle.get_if_exists()? {
+            Some(file) => file.sync_data(),
+            None => Ok(()),
+        });
+        if synced.is_err() {
+            self.indexes_synced.store(false, Ordering::Release);
+        }
+        synced.map(|()| true)
     }
 
     /// What is in the file is durable: so it was found at the start, or a flush said so.

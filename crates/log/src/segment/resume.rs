@@ -160,7 +160,7 @@ impl Segment {
         if self.has_txn_index.load(Ordering::Acquire)
             && let Some(file) = self.txn_index.get_if_exists()?
         {
-            txn_index::truncate(&*file, end)?;
+            txn_index::truncate(&*file, self.base, end)?;
         }
         Ok(())
     }

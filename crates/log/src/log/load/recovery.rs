@@ -45,7 +45,13 @@ pub(super) fn run(loading: &Loading, segments: &mut Vec<Segment>) -> io::Result<
     let report = LoadReport { recovered: true, ..LoadReport::default() };
     let mut recovered =
         Recovered { log_end: segments[0].base(), report, epochs: Vec::new(), reindex_from: Some(point) };
-    let first = segments.partition_point(|segment| segment.base() <= point).saturating_sub(1);
+    if segments[0].base() > point.max(loading.start.log_start) {
+        recover_without_start(loading, segments, &mut recovered)?;
+        return Ok(recovered);
+    }
+    // The segment that ends right at the recovery point is looked at too: it may have been closed afterwards, and the
+    // last entries of its indexes are then not among those that were flushed before the recovery point was stored.
+    let first = segments.partition_point(|segment| segment.base() < point).saturating_sub(1);
     let mut kept = segments.len();
     for (at, segment) in segments.iter().enumerate().skip(first) {
         // Segments begin where the one before ended; a later beginning means that batches were lost in between.
@@ -63,6 +69,23 @@ pub(super) fn run(loading: &Loading, segments: &mut Vec<Segment>) -> io::Result<
     seal_all_but_last(segments)?;
     recovered.report.shorter_than_recovery_point = recovered.log_end < point && recovered.report.damage.is_none();
     Ok(recovered)
+}
+
+/// The first segment is gone: the log start is stored before segments are removed, so this one was lost. Where something
+/// was durable in it the log is damaged, else nothing of this log was promised and it begins anew.
+fn recover_without_start(loading: &Loading, segments: &mut Vec<Segment>, recovered: &mut Recovered) -> io::Result<()> {
+    let log_start = loading.start.log_start;
+    recovered.report.hole = true;
+    if loading.start.recovery_point > log_start {
+        let offset = segments[0].base();
+        recovered.report.damage = Some(Damage { segment: offset, position: 0, offset });
+        drop_behind(loading, segments, 1, recovered)?;
+        return segments[0].resume(0, &loading.config, loading.now).map_err(walk_io);
+    }
+    recovered.log_end = log_start;
+    drop_behind(loading, segments, 0, recovered)?;
+    segments.push(Segment::create(&loading.env.handles, &loading.dir, log_start, loading.now)?);
+    Ok(())
 }
 
 /// Removes the segments behind the end, unless the log is damaged: then they only leave the list.

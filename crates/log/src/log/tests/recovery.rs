@@ -189,3 +189,21 @@ fn stray_files_are_left_alone_and_unfinished_ones_settled() {
         assert!(!at(&gone).exists(), "{gone}");
     }
 }
+
+#[test]
+fn a_log_that_lost_its_first_segment_is_damaged_or_begins_anew() {
+    for (recovery_point, state, end) in [(0, LogState::Online, 0), (1, LogState::Damaged, 8)] {
+        let mut bed = Bed::small_segments(4000, 500);
+        let log = bed.open();
+        append_many(&log, 40, 1, 400);
+        assert_eq!(log.segment_bases()[1], Offset(8));
+        drop(log);
+        fs::remove_file(log_file(&bed, 0)).unwrap();
+        let (log, report) = bed.crash(recovery_point);
+        assert_eq!((log.state(), log.log_end()), (state, Offset(end)), "{report:?}");
+        assert_eq!(log_file(&bed, 8).exists(), state == LogState::Damaged, "what is damaged is not cut");
+        log.discard_damaged(NOW).unwrap();
+        assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(end));
+        assert_eq!(read_all(&log, end, 1), [end]);
+    }
+}
