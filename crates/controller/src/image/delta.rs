@@ -46,16 +46,40 @@ impl MetadataDelta {
             && !self.cluster
     }
 
-    /// What leads from an empty image to `image`.
+    /// What leads from one image to another, found by comparing them.
     #[must_use]
-    pub fn all(image: &MetadataImage) -> Self {
-        Self {
-            to_version: image.version(),
-            created: image.topics().map(|topic| topic.id).collect(),
-            configs: image.configs().map(|(resource, _)| resource.clone()).collect(),
-            brokers: image.brokers().keys().copied().collect(),
-            cluster: true,
+    pub fn between(before: &MetadataImage, after: &MetadataImage) -> Self {
+        let same_brokers = |id: &&BrokerId| before.brokers().get(*id) == after.brokers().get(*id);
+        let brokers = before.brokers().keys().chain(after.brokers().keys());
+        let mut delta = Self {
+            from_version: before.version(),
+            to_version: after.version(),
+            configs: configs_between(before, after),
+            brokers: brokers.filter(|id| !same_brokers(id)).copied().collect(),
+            cluster: before.cluster_id() != after.cluster_id()
+                || before.features() != after.features()
+                || before.next_producer_id() != after.next_producer_id(),
             ..Self::default()
+        };
+        for topic in after.topics() {
+            match before.topic_by_id(topic.id) {
+                Some(old) => delta.partitions_between(old, topic),
+                None => delta.topic_created(topic.id),
+            }
+        }
+        let gone = before.topics().filter(|topic| after.topic_by_id(topic.id).is_none());
+        delta.deleted = gone.map(|topic| (topic.id, Arc::clone(topic))).collect();
+        delta
+    }
+
+    fn partitions_between(&mut self, before: &Arc<TopicImage>, after: &Arc<TopicImage>) {
+        if Arc::ptr_eq(before, after) {
+            return;
+        }
+        for (partition, state) in after.partitions.iter() {
+            if before.partition(*partition) != Some(state) {
+                self.partition_changed(after.id, *partition);
+            }
         }
     }
 
@@ -99,4 +123,12 @@ impl MetadataDelta {
             self.changed.entry(topic).or_default().insert(partition);
         }
     }
+}
+
+/// Resources set differently; those of deleted topics are left out.
+fn configs_between(before: &MetadataImage, after: &MetadataImage) -> BTreeSet<ConfigResource> {
+    let resources = before.configs().chain(after.configs()).map(|(resource, _)| resource);
+    let changed = resources.filter(|resource| before.config(resource) != after.config(resource));
+    let gone = |resource: &ConfigResource| resource.kind == ConfigKind::Topic && after.topic(&resource.name).is_none();
+    changed.filter(|resource| !gone(resource)).cloned().collect()
 }

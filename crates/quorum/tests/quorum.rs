@@ -1,0 +1,106 @@
+//! A quorum of one: answers, listeners, restarts.
+#![allow(clippy::unwrap_used)] // a test
+
+mod world;
+
+use std::sync::Arc;
+
+use ottla_controller::{DeleteTopics, MetadataDelta, MetadataImage, TopicRef};
+use ottla_quorum::{Quorum, StartError, SubmitError};
+use ottla_testkit::SimDisk;
+use ottla_types::BrokerId;
+use world::{Heard, create, node, start, start_with, topics};
+
+#[tokio::test]
+async fn a_new_quorum_has_an_id_and_its_node() {
+    let quorum = start(Arc::new(SimDisk::new(1))).await.unwrap();
+    let image = quorum.image();
+    assert!(!image.cluster_id().is_zero());
+    let broker = image.broker(1.into()).unwrap();
+    assert_eq!((broker.fenced, broker.rack.as_deref(), broker.epoch), (false, Some("r"), quorum.broker_epoch()));
+    assert!(quorum.is_active_controller());
+    assert_eq!(quorum.voters().into_iter().collect::<Vec<_>>(), [BrokerId(1)]);
+    quorum.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_restart() {
+    let disk = SimDisk::new(1);
+    let quorum = start(Arc::new(disk.clone())).await.unwrap();
+    create(&quorum, "x", 3).await.unwrap();
+    create(&quorum, "y", 1).await.unwrap();
+    assert_eq!(topics(&quorum.image()), [("x".into(), 3), ("y".into(), 1)]);
+    let ids = quorum.allocate_producer_ids().await.unwrap();
+    let (cluster, epoch) = (quorum.image().cluster_id(), quorum.broker_epoch());
+    quorum.shutdown().await;
+
+    let again = start(Arc::new(disk)).await.unwrap();
+    assert_eq!(topics(&again.image()), [("x".into(), 3), ("y".into(), 1)]);
+    assert_eq!(again.image().cluster_id(), cluster);
+    assert!(again.broker_epoch() > epoch);
+    assert_eq!(again.allocate_producer_ids().await.unwrap().start, ids.end);
+    again.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_listener_hears_the_whole_image_first_and_then_each_change_in_order() {
+    let disk = SimDisk::new(1);
+    let quorum = start(Arc::new(disk.clone())).await.unwrap();
+    create(&quorum, "old", 1).await.unwrap();
+    quorum.shutdown().await;
+
+    let heard = Arc::new(Heard::default());
+    let quorum = start_with(Arc::new(disk), Arc::clone(&heard)).await.unwrap();
+    create(&quorum, "x", 2).await.unwrap();
+    quorum.submit(DeleteTopics { topics: vec![TopicRef::Name("old".into())] }).await.unwrap();
+    let heard = heard.0.lock();
+    let (first, image) = &heard[0];
+    assert_eq!(first, &MetadataDelta::between(&MetadataImage::default(), image));
+    assert_eq!((topics(image), image.brokers().len()), (vec![("old".into(), 1)], 1));
+    assert_eq!(heard.len(), 3);
+    assert_eq!((heard[1].0.created.len(), heard[2].0.deleted.len()), (1, 1));
+    assert!(heard.windows(2).all(|pair| pair[1].0.from_version == pair[0].0.to_version));
+    assert_eq!(topics(&quorum.image()), topics(&heard[2].1));
+}
+
+#[tokio::test]
+async fn many_askers_share_entries_and_each_gets_its_own_answer() {
+    let heard = Arc::new(Heard::default());
+    let quorum = Arc::new(start_with(Arc::new(SimDisk::new(1)), Arc::clone(&heard)).await.unwrap());
+    let asks = (0..200).map(|at| {
+        let quorum = Arc::clone(&quorum);
+        tokio::spawn(async move { create(&quorum, &format!("t{at}"), 1).await })
+    });
+    for asked in asks.collect::<Vec<_>>() {
+        asked.await.unwrap().unwrap();
+    }
+    assert_eq!(quorum.image().topic_count(), 200);
+    assert!(heard.0.lock().len() < 100, "no two questions were committed together");
+}
+
+#[tokio::test]
+async fn after_the_stop_nothing_is_answered() {
+    let quorum = start(Arc::new(SimDisk::new(1))).await.unwrap();
+    quorum.shutdown().await;
+    assert_eq!(create(&quorum, "x", 1).await, Err(SubmitError::Stopped));
+    quorum.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_directory_in_use_or_of_another_node_is_refused() {
+    let disk = SimDisk::new(1);
+    let quorum = start(Arc::new(disk.clone())).await.unwrap();
+    assert!(matches!(start(Arc::new(disk.clone())).await, Err(StartError::Open(_))));
+    quorum.shutdown().await;
+    let other = ottla_quorum::NodeRegistration { broker: 2.into(), ..node() };
+    let started = Quorum::start(
+        Arc::new(disk),
+        std::path::Path::new("/data"),
+        other,
+        world::controller(),
+        Arc::new(world::Stopped),
+        Arc::new(Heard::default()),
+    );
+    let error = started.await.unwrap_err();
+    assert_eq!(error.to_string(), "metadata log: /data/__ottla_metadata: belongs to node 1, not to node 2");
+}
