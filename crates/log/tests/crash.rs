@@ -1,6 +1,8 @@
 //! Whatever is done to a log and wherever the machine stops, recovery gives back a prefix of what was appended that holds
 //! everything flushed, with the same indexes, producers and epochs as if only that had ever been written.
 
+#![allow(clippy::unwrap_used)] // a test
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

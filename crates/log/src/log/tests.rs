@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ottla_records::{BatchBuilder, BatchHeader, Batches, CheckedBatch, HEADER_LEN};
 use ottla_types::{PartitionIndex, ProducerEpoch, ProducerIdAndEpoch, TopicName};
 
+mod faults;
 mod recovery;
 mod transactions;
 

@@ -66,3 +66,14 @@ fn directories_are_listed_by_name() {
     let space = StdDisk.space(dir.path()).unwrap();
     assert!(space.total >= space.usable && space.usable > 0);
 }
+
+#[test]
+fn it_keeps_the_contract_of_every_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    ottla_testkit::disk_contract(|| {
+        let path = root.path().join(made.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string());
+        std::fs::create_dir(&path).unwrap();
+        (Arc::new(StdDisk), path)
+    });
+}

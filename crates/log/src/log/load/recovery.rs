@@ -241,6 +241,3 @@ impl Check<'_> {
         Ok(false)
     }
 }
-
-#[cfg(test)]
-mod tests;
