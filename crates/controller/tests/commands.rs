@@ -340,7 +340,7 @@ fn leadership_moves_off_a_fenced_broker_and_comes_back() {
 fn elections_are_held_where_they_are_needed() {
     let mut image = image_of([broker(1, None, false), broker(2, None, false)]);
     create(&mut image, vec![assigned(-1, -1, &[(0, &[1, 2])])]);
-    let mut elect = |image: &mut MetadataImage, kind, topic: &str, partition| {
+    let elect = |image: &mut MetadataImage, kind, topic: &str, partition| {
         let partitions = Some(vec![(topic.to_owned(), vec![PartitionIndex(partition)])]);
         match &ask(image, ElectLeaders { kind, partitions })[0].result {
             Ok(()) => (0, String::new()),
@@ -404,4 +404,12 @@ fn ids_tell_topics_of_one_name_apart() {
     assert!(image.topic_by_id(uuid(1)).is_none());
     assert_eq!(image.topic_by_id(uuid(2)).unwrap().name.as_str(), "x");
     assert_eq!(image.topic_by_id(Uuid::ZERO), None);
+}
+
+#[test]
+fn a_broker_that_registers_fenced_leads_nothing() {
+    let mut image = image_of([broker(1, None, false), broker(2, None, false)]);
+    create(&mut image, vec![assigned(-1, -1, &[(0, &[1, 2]), (1, &[1, 2])])]);
+    ask(&mut image, RegisterBrokerRequest { fenced: true, ..register(1) }).unwrap();
+    assert!(image.topic("m").unwrap().partitions.values().all(|state| state.leader == Some(BrokerId(2))));
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use ottla_controller::{
-    AllocateProducerIds, Ask, Bootstrap, BrokerError, Controller, Endpoint, MetadataDelta, MetadataImage,
+    AllocateProducerIds, Ask, Bootstrap, BrokerError, Controller, Endpoint, FeatureRange, MetadataDelta, MetadataImage,
     ProducerIdsError, RegisterBrokerRequest,
 };
 use ottla_disk::{Clock, Disk};
@@ -33,8 +33,14 @@ pub trait MetadataListener: Send + Sync + 'static {
 pub struct NodeRegistration {
     /// `node.id`.
     pub broker: BrokerId,
+    /// Id that a new cluster gets; a cluster that has one keeps it.
+    pub cluster_id: Uuid,
     /// Where clients reach it.
     pub endpoints: Vec<Endpoint>,
+    /// What it can run.
+    pub features: Vec<FeatureRange>,
+    /// Features and levels that a new cluster starts with.
+    pub cluster_features: Vec<(String, i16)>,
     /// `broker.rack`.
     pub rack: Option<String>,
     /// Ids of its log directories.
@@ -163,12 +169,12 @@ impl Quorum {
 
     /// Gives the cluster its id, registers the node, and goes public.
     async fn join(&mut self, node: NodeRegistration, applier: &Applier) -> Result<(), StartError> {
-        let bootstrap = Bootstrap { cluster_id: random_uuid()?, features: Vec::new() };
+        let bootstrap = Bootstrap { cluster_id: node.cluster_id, features: node.cluster_features };
         let register = RegisterBrokerRequest {
             broker: node.broker,
             incarnation: random_uuid()?,
             endpoints: node.endpoints,
-            features: Vec::new(),
+            features: node.features,
             rack: node.rack,
             directories: node.directories,
             fenced: false,

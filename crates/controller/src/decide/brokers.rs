@@ -39,9 +39,8 @@ pub(super) fn register(image: &MetadataImage, ask: &RegisterBrokerRequest) -> De
     }
     let epoch = next_epoch(image, ask.broker);
     let mut records = vec![registration(ask, epoch).into()];
-    if !ask.fenced {
-        records.extend(plan_up(image, ask.broker));
-    }
+    let moved = if ask.fenced { plan_down(image, ask.broker) } else { plan_up(image, ask.broker) };
+    records.extend(moved);
     Decision::new(records, Reply::RegisterBroker(Ok(epoch)))
 }
 

@@ -88,11 +88,13 @@ impl RaftLog {
             let members = BTreeMap::from([(self.node, BasicNode::new(""))]);
             self.raft.initialize(members).await.map_err(|error| RaftStartError::Raft(error.to_string()))?;
         }
-        // A leader's own first entry commits and applies all before it.
-        let written = self.raft.write_blank();
-        let led = self.raft.wait(None).current_leader(self.node, "lead the quorum").await;
-        led.map_err(|error| RaftStartError::Raft(error.to_string()))?;
-        written.await.map(drop).map_err(|error| RaftStartError::Raft(error.to_string()))
+        // The entry with which a leader begins commits and applies all before it.
+        let wait = self.raft.wait(None);
+        let ready = wait.metrics(
+            |metrics| metrics.state.is_leader() && metrics.last_applied.map(|id| id.index) == metrics.last_log_index,
+            "lead the quorum",
+        );
+        ready.await.map(drop).map_err(|error| RaftStartError::Raft(error.to_string()))
     }
 
     /// Voters of the quorum.

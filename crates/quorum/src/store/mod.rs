@@ -135,11 +135,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store of `node` in `dir`, created where absent.
     pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, node: u64) -> Result<(Self, Recovered), OpenError> {
-        let new = !disk.exists(dir);
-        disk.create_dir_all(dir).map_err(|error| OpenError::io(dir, error))?;
-        if let Some(parent) = dir.parent().filter(|_| new) {
-            disk.sync_dir(parent).map_err(|error| OpenError::io(parent, error))?;
-        }
+        create_dirs(disk, dir).map_err(|error| OpenError::io(dir, error))?;
         let lock = take_lock(disk, dir)?;
         remove_unfinished(disk, dir).map_err(|error| OpenError::io(dir, error))?;
         let hard_state = load_hard_state(disk, dir, node)?;
@@ -197,6 +193,18 @@ impl Store {
         self.hard_state.durable = last;
         self.hard_state.save(&self.disk, &self.dir)
     }
+}
+
+/// Creates `dir` and those above it; their names are durable on return.
+fn create_dirs(disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<()> {
+    let missing: Vec<_> = dir.ancestors().take_while(|above| !disk.exists(above)).collect();
+    disk.create_dir_all(dir)?;
+    for created in missing.into_iter().rev() {
+        // The parent of a relative path's first part is the empty path: the working directory.
+        let parent = created.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        disk.sync_dir(parent)?;
+    }
+    Ok(())
 }
 
 /// Files under temporary names are what a crash interrupted.

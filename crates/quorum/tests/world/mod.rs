@@ -35,6 +35,9 @@ impl MetadataListener for Heard {
 pub(crate) fn node() -> NodeRegistration {
     NodeRegistration {
         broker: 1.into(),
+        cluster_id: Uuid([9; 16]),
+        features: Vec::new(),
+        cluster_features: Vec::new(),
         endpoints: vec![Endpoint { name: "PLAINTEXT".into(), host: "h".into(), port: 9092, security_protocol: 0 }],
         rack: Some("r".into()),
         directories: vec![Uuid([7; 16])],
