@@ -47,7 +47,9 @@ impl Pending {
             if matches!(flushed.await, Ok(Ok(_))) {
                 continue;
             }
-            if let Some(partition) = response.responses.get_mut(topic).and_then(|topic| topic.partition_responses.get_mut(partition)) {
+            if let Some(partition) =
+                response.responses.get_mut(topic).and_then(|topic| topic.partition_responses.get_mut(partition))
+            {
                 partition.error_code = ErrorCode::KafkaStorageError.code();
                 partition.base_offset = -1;
             }

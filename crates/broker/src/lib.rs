@@ -4,6 +4,7 @@
 //! the right one is asked, and the answer goes out.
 
 mod clock;
+mod config_rules;
 mod durability;
 mod handlers;
 mod metrics;
@@ -11,6 +12,7 @@ mod net;
 mod node;
 mod operations;
 mod producer_ids;
+mod random;
 mod replicas;
 mod scrape;
 mod served;

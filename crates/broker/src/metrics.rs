@@ -68,7 +68,10 @@ const GAUGES: &[(&str, &str)] = &[
     ("offline_partitions", "Partitions without a leader"),
     ("partitions", "Partitions hosted here"),
     ("purgatory_size", "Fetch and produce requests that wait"),
-    ("request_handler_idle_percent", "Share of time since the last reading in which the worker threads had nothing to do"),
+    (
+        "request_handler_idle_percent",
+        "Share of time since the last reading in which the worker threads had nothing to do",
+    ),
     ("under_min_isr_partitions", "Partitions with fewer in-sync replicas than min.insync.replicas"),
     ("under_replicated_partitions", "Partitions with fewer in-sync replicas than replicas"),
 ];
@@ -160,7 +163,11 @@ fn register_topics(registry: &mut Registry) -> TopicFamilies {
     registry.register("bytes_in", "Bytes of records appended for producers", topics.bytes_in.clone());
     registry.register("bytes_out", "Bytes of records handed to consumers", topics.bytes_out.clone());
     registry.register("messages_in", "Records appended for producers", topics.messages_in.clone());
-    registry.register("failed_produce_requests", "Partitions refused in produce requests", topics.failed_produce.clone());
+    registry.register(
+        "failed_produce_requests",
+        "Partitions refused in produce requests",
+        topics.failed_produce.clone(),
+    );
     registry.register("failed_fetch_requests", "Partitions refused in fetch requests", topics.failed_fetch.clone());
     topics
 }
@@ -190,7 +197,8 @@ fn register_apis(registry: &mut Registry, apis: &[ApiKey]) -> Vec<Option<ApiMetr
             by_key.resize_with(key + 1, || None);
         }
         let label = ApiLabel { request: api.name() };
-        let metrics = ApiMetrics { local: local.get_or_create(&label).clone(), total: total.get_or_create(&label).clone() };
+        let metrics =
+            ApiMetrics { local: local.get_or_create(&label).clone(), total: total.get_or_create(&label).clone() };
         by_key[key] = Some(metrics);
     }
     by_key

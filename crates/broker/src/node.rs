@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use ottla_config::ServerSettings;
+use ottla_controller::{CreateTopics, NewTopic, ReplicationLimit};
 use ottla_disk::Clock;
 use ottla_log::LogDirs;
 use ottla_quorum::Quorum;
-use ottla_types::{BrokerId, TopicName};
+use ottla_sessions::FetchSessions;
+use ottla_types::{BrokerEpoch, BrokerId, TopicName};
 
 use crate::{
     metrics::Metrics,
     producer_ids::ProducerIds,
+    random,
     replicas::{Partition, Replicas},
     waits::Waits,
 };
@@ -25,6 +28,7 @@ pub(crate) struct Node {
     pub(crate) dirs: Arc<LogDirs>,
     pub(crate) replicas: Arc<Replicas>,
     pub(crate) waits: Arc<Waits>,
+    pub(crate) sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -39,6 +43,24 @@ impl Node {
 
     /// Creates topics that a client asked for, with the broker's defaults. What fails is missing in the answer.
     pub(crate) async fn auto_create(&self, names: Vec<TopicName>) {
-        let _ = names;
+        let topics = names.iter().map(|name| self.new_topic(name)).collect();
+        let asked = CreateTopics { topics, validate_only: false, placement_start: random::number() };
+        match self.quorum.submit(asked).await {
+            Ok(results) => results
+                .iter()
+                .filter_map(|(name, result)| Some((name, result.as_ref().err()?)))
+                .for_each(|(topic, error)| tracing::info!(topic, %error, "not created on the way")),
+            Err(error) => tracing::error!(%error, "topics cannot be created"),
+        }
+    }
+
+    /// A topic with the broker's defaults; an internal one with what the broker wants of it.
+    fn new_topic(&self, name: &TopicName) -> NewTopic {
+        NewTopic { limit: ReplicationLimit::Exact, ..NewTopic::new(name.as_str(), random::uuid(), -1, -1) }
+    }
+
+    /// Epoch of this run of the broker; −1 before it is registered.
+    pub(crate) fn broker_epoch(&self) -> BrokerEpoch {
+        self.quorum.image().broker(self.broker_id).map_or(BrokerEpoch(-1), |broker| broker.epoch)
     }
 }

@@ -14,6 +14,11 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::InitProducerId,
 ];
 
+/// Features that this broker can run: name, lowest and highest level. `metadata.version` is Kafka 4.3's.
+pub(crate) const SUPPORTED: [(&str, i16, i16); 2] = [("kraft.version", 0, 1), ("metadata.version", 7, 30)];
+/// Levels that a new cluster starts with.
+pub(crate) const FEATURES: [(&str, i16); 1] = [("metadata.version", 30)];
+
 /// The versions of `api` that are served, or none where it is not.
 pub(crate) fn range(api: ApiKey) -> Option<VersionRange> {
     APIS.binary_search(&api).is_ok().then(|| api.versions())

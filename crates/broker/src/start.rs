@@ -4,20 +4,31 @@
 //! served. Order of the stop: listeners, connections, logs, metadata. Invariant: after a stop that reports no error the
 //! next start scans nothing.
 
-use std::{collections::HashMap, io, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use ottla_config::{BrokerConfig, ServerSettings};
-use ottla_disk::Clock;
-use ottla_log::{LogDirs, LogDirsConfig, StdDisk};
+use ottla_controller::{Controller, ControllerSettings, FeatureRange};
+use ottla_disk::{Clock, Disk};
+use ottla_log::{DirError, Identity, LogConfig, LogDirs, LogDirsConfig, MetaProperties, OpenError, StdDisk};
 use ottla_quorum::{NodeRegistration, Quorum, StartError as QuorumError};
+use ottla_sessions::{FetchSessions, SessionLimits};
+use ottla_types::{Millis, Uuid};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     clock::SystemClock,
+    config_rules::DeclaredConfigs,
     metrics::Metrics,
     net::{self, Bound, ConnectionLimits, ConnectionSettings, Connections, FrameMemory},
     node::Node,
     producer_ids::ProducerIds,
+    random,
     replicas::Replicas,
     scrape, served,
     service::Requests,
@@ -29,6 +40,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(5);
 /// Memory for frames under way where `queued.max.request.bytes` sets no bound.
 const FRAME_MEMORY_BYTES: usize = 512 * 1024 * 1024;
+/// Number of the security protocol PLAINTEXT.
+const PLAINTEXT: i16 = 0;
 
 /// What a broker is started with.
 #[derive(Debug)]
@@ -46,10 +59,18 @@ pub struct Options {
 pub enum StartError {
     /// A data directory.
     #[error("data directory: {0}")]
-    LogDirs(#[from] ottla_log::LogDirsError),
+    LogDirs(#[from] OpenError),
     /// The metadata.
     #[error("metadata: {0}")]
     Quorum(#[from] QuorumError),
+    /// Records and metadata do not belong together.
+    #[error("the data directories belong to cluster {data}, the metadata to {metadata}")]
+    OtherCluster {
+        /// Cluster of the data directories.
+        data: Uuid,
+        /// Cluster of the metadata.
+        metadata: Uuid,
+    },
     /// A listener.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -66,7 +87,7 @@ pub enum StartError {
 pub enum StopError {
     /// The logs could not be closed.
     #[error("data directory: {0}")]
-    LogDirs(#[from] ottla_log::LogDirsError),
+    LogDirs(#[from] io::Error),
 }
 
 /// A running broker.
@@ -94,14 +115,26 @@ impl Broker {
             None => None,
         };
         let disk = Arc::new(StdDisk::default());
-        let dirs = open_dirs(&settings, disk.clone(), now)?;
+        let cluster_id = cluster_id(&settings, &*disk)?;
+        let dirs = open_dirs(&settings, cluster_id, disk.clone(), now)?;
         let metrics = Arc::new(Metrics::new(served::APIS));
         let waits = Arc::new(Waits::new(now));
-        let replicas =
-            Arc::new(Replicas::new(settings.node_id, Arc::clone(&dirs), Arc::clone(&metrics), Arc::clone(&waits), config));
-        let registration = registration(&settings, &bound, &dirs)?;
-        let quorum =
-            Quorum::start(disk, &settings.metadata_log_dir, registration, Arc::clone(&clock), replicas.clone()).await?;
+        let controller = controller(&settings, &config);
+        let replicas = Arc::new(Replicas::new(
+            settings.node_id,
+            Arc::clone(&dirs),
+            Arc::clone(&metrics),
+            Arc::clone(&waits),
+            Arc::clone(&clock),
+            config,
+        ));
+        let registration = registration(&settings, cluster_id, &bound, &dirs)?;
+        let dir = settings.metadata_log_dir.clone();
+        let quorum = Quorum::start(disk, &dir, registration, controller, Arc::clone(&clock), replicas.clone()).await?;
+        let known = quorum.image().cluster_id();
+        if known != cluster_id {
+            return Err(StartError::OtherCluster { data: cluster_id, metadata: known });
+        }
         let node = Arc::new(Node {
             broker_id: settings.node_id,
             clock,
@@ -109,6 +142,7 @@ impl Broker {
             dirs,
             replicas,
             waits,
+            sessions: fetch_sessions(&settings),
             producer_ids: ProducerIds::default(),
             metrics,
             settings,
@@ -160,7 +194,8 @@ impl Broker {
             tracing::warn!(connections = self.connections.count(), "connections were cut off at the stop");
         }
         let dirs = Arc::clone(&self.node.dirs);
-        let closed = tokio::task::spawn_blocking(move || dirs.close()).await;
+        let epoch = self.node.broker_epoch();
+        let closed = tokio::task::spawn_blocking(move || dirs.close(epoch)).await;
         self.node.quorum.shutdown().await;
         match closed {
             Ok(closed) => Ok(closed?),
@@ -180,20 +215,51 @@ async fn bind(settings: &ServerSettings) -> Result<Vec<Bound>, StartError> {
     Ok(bound)
 }
 
+/// The id that the first data directory names, or a new one for a directory that has none.
+fn cluster_id(settings: &ServerSettings, disk: &dyn Disk) -> Result<Uuid, StartError> {
+    let first = settings.log_dirs.first().cloned().unwrap_or_default();
+    let unusable = |source: DirError| OpenError::Dir { path: first.clone(), source };
+    let properties = MetaProperties::read(disk, &first).map_err(|error| unusable(error.into()))?;
+    let named = properties.and_then(|properties| properties.cluster_id.parse().ok());
+    Ok(named.unwrap_or_else(random::uuid))
+}
+
 fn open_dirs(
     settings: &ServerSettings,
+    cluster_id: Uuid,
     disk: Arc<StdDisk>,
-    now: ottla_types::Millis,
+    now: Millis,
 ) -> Result<Arc<LogDirs>, StartError> {
     let config = LogDirsConfig {
         recovery_threads_per_dir: usize::try_from(settings.logs.num_recovery_threads_per_data_dir).unwrap_or(1),
         ..LogDirsConfig::default()
     };
-    Ok(LogDirs::open(disk, &settings.log_dirs, settings.node_id, config, now)?)
+    let identity = Identity {
+        cluster_id: cluster_id.to_string(),
+        node_id: settings.node_id,
+        new_directory_ids: settings.log_dirs.iter().map(|_| random::uuid()).collect(),
+    };
+    // Topics' own settings follow when their partitions are first used.
+    let configs = Arc::new(LogConfig::default());
+    let (dirs, _) = LogDirs::open(disk, &settings.log_dirs, &identity, config, configs, now)?;
+    Ok(Arc::new(dirs))
+}
+
+fn controller(settings: &ServerSettings, config: &BrokerConfig) -> Controller {
+    let defaults = ControllerSettings {
+        default_partitions: settings.topics.num_partitions,
+        default_replication_factor: i16::try_from(settings.topics.default_replication_factor).unwrap_or(1),
+    };
+    Controller::new(defaults, Arc::new(DeclaredConfigs { statics: config.clone() }))
 }
 
 /// How clients reach this node: what is advertised, with the port that was really bound where 0 was asked for.
-fn registration(settings: &ServerSettings, bound: &[Bound], dirs: &LogDirs) -> Result<NodeRegistration, StartError> {
+fn registration(
+    settings: &ServerSettings,
+    cluster_id: Uuid,
+    bound: &[Bound],
+    dirs: &LogDirs,
+) -> Result<NodeRegistration, StartError> {
     let mut endpoints = Vec::new();
     for (listener, bound) in settings.listeners.opened.iter().zip(bound) {
         let address = bound.address();
@@ -203,15 +269,24 @@ fn registration(settings: &ServerSettings, bound: &[Bound], dirs: &LogDirs) -> R
             name: listener.name.to_string(),
             host: listener.advertised.host.to_string(),
             port,
-            security_protocol: 0,
+            security_protocol: PLAINTEXT,
         });
     }
+    let features = served::SUPPORTED.map(|(name, min, max)| FeatureRange { name: name.to_owned(), min, max });
     Ok(NodeRegistration {
         broker: settings.node_id,
+        cluster_id,
         endpoints,
+        features: features.to_vec(),
+        cluster_features: served::FEATURES.map(|(name, level)| (name.to_owned(), level)).to_vec(),
         rack: settings.rack.as_deref().map(str::to_owned),
-        directories: dirs.directory_ids(),
+        directories: dirs.online_directories(),
     })
+}
+
+fn fetch_sessions(settings: &ServerSettings) -> FetchSessions {
+    let slots = settings.network.max_incremental_fetch_session_cache_slots;
+    FetchSessions::new(SessionLimits { slots: usize::try_from(slots).unwrap_or(0), ..SessionLimits::default() })
 }
 
 fn limits(settings: &ServerSettings) -> ConnectionLimits {

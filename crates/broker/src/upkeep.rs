@@ -4,6 +4,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ottla_log::LogDirs;
+use ottla_types::Millis;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{net::Connections, node::Node};
@@ -14,15 +16,30 @@ const TICK: Duration = Duration::from_secs(1);
 /// Never returns.
 pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
     let mut ticks = interval(TICK);
+    let checkpoint_ms = i64::from(node.settings.logs.flush_offset_checkpoint_interval_ms);
+    let mut checkpointed = node.clock.now();
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let now = node.clock.now();
         connections.end_idle(now);
         let dirs = Arc::clone(&node.dirs);
-        let done = tokio::task::spawn_blocking(move || dirs.tick(now)).await;
+        let checkpoint = now.since(checkpointed) >= checkpoint_ms;
+        if checkpoint {
+            checkpointed = now;
+        }
+        let done = tokio::task::spawn_blocking(move || look_after_logs(&dirs, now, checkpoint)).await;
         if let Err(error) = done {
             tracing::error!(%error, "upkeep of the logs failed");
         }
+    }
+}
+
+fn look_after_logs(dirs: &LogDirs, now: Millis, checkpoint: bool) {
+    dirs.flush_due(now);
+    let removed = dirs.remove_retired().map(drop);
+    let stored = if checkpoint { dirs.checkpoint().and_then(|()| dirs.checkpoint_high_watermarks()) } else { Ok(()) };
+    for error in [removed, stored].into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "upkeep of the data directories");
     }
 }

@@ -7,7 +7,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use ottla_broker::{Broker, Options};
-use ottla_config::{BrokerConfig, ConfigFile, FILE_BYTES_MAX, Inputs, Loaded, ServerSettings};
+use ottla_config::{BrokerConfig, ConfigFile, FILE_BYTES_MAX, Format, Inputs, Loaded, ServerSettings};
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -81,7 +81,8 @@ fn read_file(path: &PathBuf) -> anyhow::Result<ConfigFile> {
         return Err(anyhow!("{} has {len} bytes, a configuration has at most {FILE_BYTES_MAX}", path.display()));
     }
     let content = std::fs::read(path).with_context(context)?;
-    Ok(ConfigFile::new(path, content))
+    let name = path.display().to_string();
+    Ok(ConfigFile { format: Format::of(&name), name: name.into(), bytes: content })
 }
 
 /// The environment's settings. `OTTLA_LOG` is the log filter, not a setting.
@@ -95,7 +96,8 @@ fn environment() -> Vec<(String, String)> {
 fn flags(arguments: &ServeArguments) -> anyhow::Result<Vec<(String, String)>> {
     let mut flags = Vec::new();
     for setting in &arguments.settings {
-        let (key, value) = setting.split_once('=').with_context(|| format!("--set {setting}: KEY=VALUE is expected"))?;
+        let (key, value) =
+            setting.split_once('=').with_context(|| format!("--set {setting}: KEY=VALUE is expected"))?;
         flags.push((key.trim().to_owned(), value.to_owned()));
     }
     if let Some(dir) = &arguments.data_dir {

@@ -229,6 +229,14 @@ impl Quorum {
         self.log.voters()
     }
 
+    /// Writes a snapshot of the metadata and drops the log before it. Happens by itself when the log grew.
+    ///
+    /// # Errors
+    /// As [`SubmitError`] says.
+    pub async fn snapshot(&self) -> Result<(), SubmitError> {
+        Ok(self.log.snapshot().await?)
+    }
+
     /// Stops: answers what was asked, refuses what comes later, leaves the log closed.
     pub async fn shutdown(&self) {
         self.inbox.close();

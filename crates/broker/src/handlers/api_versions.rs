@@ -1,5 +1,6 @@
 //! `ApiVersions`: what this broker can do. Any version of the request is answered.
 
+use ottla_controller::MetadataImage;
 use ottla_types::ErrorCode;
 use ottla_wire::{
     ApiKey,
@@ -13,11 +14,6 @@ use crate::{
     served,
     service::ReplyTo,
 };
-
-/// Level of `metadata.version` that Kafka 4.3 finalizes; its records' meaning is followed up to here.
-pub(crate) const METADATA_VERSION: i16 = 30;
-/// Oldest level of `metadata.version` that Kafka 4.3 supports.
-const METADATA_VERSION_MIN: i16 = 7;
 
 /// Answers a version that the broker does not know: in version 0, which every client reads, with the versions to ask in.
 pub(crate) fn unsupported(reply: &ReplyTo) -> Answer {
@@ -38,13 +34,14 @@ pub(crate) fn handle(node: &Node, peer: &mut Peer, reply: ReplyTo, request: ApiV
         }
         peer.software = Some((request.client_software_name, request.client_software_version));
     }
+    let image = node.quorum.image();
     reply.now(&ApiVersionsResponse {
         error_code: ErrorCode::None.code(),
         api_keys: served::APIS.iter().filter_map(|api| entry(*api)).collect(),
         throttle_time_ms: 0,
         supported_features: supported(reply.version),
-        finalized_features_epoch: i64::try_from(node.quorum.image().version()).unwrap_or(i64::MAX),
-        finalized_features: finalized(),
+        finalized_features_epoch: i64::try_from(image.version()).unwrap_or(i64::MAX),
+        finalized_features: finalized(&image),
         zk_migration_ready: false,
     })
 }
@@ -55,21 +52,23 @@ fn entry(api: ApiKey) -> Option<ApiVersion> {
 }
 
 fn supported(version: i16) -> Vec<SupportedFeatureKey> {
-    let feature = |name: &str, min, max| SupportedFeatureKey { name: name.to_owned(), min_version: min, max_version: max };
-    let mut features = vec![feature("metadata.version", METADATA_VERSION_MIN, METADATA_VERSION)];
     // Clients below version 4 cannot read a feature that begins at 0.
-    if version >= 4 {
-        features.push(feature("kraft.version", 0, 1));
-    }
-    features
+    let readable = served::SUPPORTED.into_iter().filter(|(_, min, _)| *min > 0 || version >= 4);
+    let feature = |(name, min_version, max_version): (&str, _, _)| SupportedFeatureKey {
+        name: name.to_owned(),
+        min_version,
+        max_version,
+    };
+    readable.map(feature).collect()
 }
 
-fn finalized() -> Vec<FinalizedFeatureKey> {
-    vec![FinalizedFeatureKey {
-        name: "metadata.version".to_owned(),
-        max_version_level: METADATA_VERSION,
-        min_version_level: METADATA_VERSION,
-    }]
+fn finalized(image: &MetadataImage) -> Vec<FinalizedFeatureKey> {
+    let feature = |(name, level): (&String, &i16)| FinalizedFeatureKey {
+        name: name.clone(),
+        max_version_level: *level,
+        min_version_level: *level,
+    };
+    image.features().iter().map(feature).collect()
 }
 
 /// Letters, digits, `-` and `.`, beginning and ending with a letter or digit.

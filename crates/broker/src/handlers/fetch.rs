@@ -3,23 +3,26 @@
 //! Invariants: no record at or above the high watermark (the last stable offset for readers of committed records) leaves;
 //! an answer that could hold a batch holds at least one, whole, however small the limits are.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use ottla_log::{ReadBound, ReadError, ReadOut};
-use ottla_types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, Uuid};
+use ottla_sessions::{
+    FetchContext, FetchRequest as SessionRequest, Fetched, PartitionHandle, PartitionKey, Requested, SessionError,
+    TopicKey, Visit,
+};
+use ottla_types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicName, Uuid};
 use ottla_wire::{
     Records,
     messages::{
         fetch_request::{FetchPartition, FetchRequest},
-        fetch_response::{
-            AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
-        },
+        fetch_response::{AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData},
     },
 };
 
 use crate::{
     net::Answer,
     node::Node,
+    random,
     replicas::{Partition, Topic},
     service::ReplyTo,
     waits::WaitKey,
@@ -40,13 +43,10 @@ struct Plan {
 
 /// One partition of a fetch.
 struct Asked {
-    topic: String,
-    topic_id: Uuid,
-    index: i32,
-    from: Offset,
-    bytes_max: usize,
-    leader_epoch: LeaderEpoch,
-    last_fetched_epoch: LeaderEpoch,
+    handle: PartitionHandle,
+    topic: TopicKey,
+    requested: Requested,
+    index: PartitionIndex,
     hosted: Result<(Arc<Topic>, Arc<Partition>), ErrorCode>,
 }
 
@@ -59,42 +59,135 @@ struct Harvest {
 }
 
 pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: FetchRequest) -> Answer {
-    let plan = Arc::new(Plan::of(node, reply.version, &request));
+    let image = node.quorum.image();
+    let name_of = |id: Uuid| image.topic_by_id(id).map(|topic| topic.name.clone());
+    let context = match node.sessions.begin(node.clock.now(), session_request(reply.version, &request), name_of) {
+        Ok(context) => context,
+        Err(error) => return reply.now(&session_error(error)),
+    };
+    let plan = Arc::new(Plan::of(node, &request, &context));
     let harvest = plan.read();
     if request.max_wait_ms <= 0 || plan.asked.is_empty() || plan.is_satisfied_by(&harvest) {
-        return reply.now(&plan.respond(harvest));
+        return reply.now(&respond(node, context, &plan, harvest));
     }
     let deadline = node.clock.now().plus(i64::from(request.max_wait_ms));
     let watched = Arc::clone(&plan);
     let is_complete = Box::new(move || watched.is_complete());
     match node.waits.wait(plan.keys(), deadline, is_complete) {
-        None => reply.now(&plan.respond(plan.read())),
-        Some(wait) => reply.later(async move {
-            wait.over().await;
-            plan.respond(plan.read())
-        }),
+        None => reply.now(&respond(node, context, &plan, plan.read())),
+        Some(wait) => {
+            let node = Arc::clone(node);
+            reply.later(async move {
+                wait.over().await;
+                respond(&node, context, &plan, plan.read())
+            })
+        }
+    }
+}
+
+fn session_request(version: i16, request: &FetchRequest) -> SessionRequest {
+    let by_id = version >= BY_ID_FROM;
+    let key = |name: &str, id: Uuid| if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.into()) };
+    let partitions = request.topics.iter().flat_map(|topic| {
+        let key = key(&topic.topic, topic.topic_id);
+        topic.partitions.iter().map(move |partition| {
+            let key = PartitionKey { topic: key.clone(), partition: PartitionIndex(partition.partition) };
+            (key, requested(partition))
+        })
+    });
+    let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
+        let key = key(&topic.topic, topic.topic_id);
+        let partition = move |index: &i32| PartitionKey { topic: key.clone(), partition: PartitionIndex(*index) };
+        topic.partitions.iter().map(partition)
+    });
+    SessionRequest {
+        session_id: request.session_id,
+        epoch: request.session_epoch,
+        uses_topic_ids: by_id,
+        privileged: is_follower(request),
+        partitions: partitions.collect(),
+        forgotten: forgotten.collect(),
+    }
+}
+
+fn requested(partition: &FetchPartition) -> Requested {
+    Requested {
+        fetch_offset: Offset(partition.fetch_offset),
+        max_bytes: partition.partition_max_bytes,
+        log_start_offset: Offset(partition.log_start_offset),
+        current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
+        last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
+        replica_directory_id: partition.replica_directory_id,
+        high_watermark: Offset(partition.high_watermark),
+    }
+}
+
+fn is_follower(request: &FetchRequest) -> bool {
+    request.replica_id >= 0 || request.replica_state.replica_id >= 0
+}
+
+fn session_error(error: SessionError) -> FetchResponse {
+    FetchResponse { error_code: error.code().code(), ..FetchResponse::default() }
+}
+
+/// What the session has to be told of the harvest, in words.
+fn respond(node: &Node, context: FetchContext, plan: &Plan, harvest: Harvest) -> FetchResponse {
+    let results = plan.asked.iter().zip(harvest.partitions);
+    let results = results.map(|(asked, data)| (asked.handle, fetched(&data), (asked, data)));
+    let answer = match node.sessions.finish(node.clock.now(), random::number() as u32, context, results) {
+        Ok(answer) => answer,
+        Err(error) => return session_error(error),
+    };
+    let mut responses: Vec<FetchableTopicResponse> = Vec::new();
+    for (asked, data) in answer.partitions {
+        asked.count(&data);
+        let (topic, topic_id) = match &asked.topic {
+            TopicKey::Name(name) => (&**name, Uuid::ZERO),
+            TopicKey::Id(id) => ("", *id),
+        };
+        match responses.last_mut() {
+            Some(last) if last.topic == topic && last.topic_id == topic_id => last.partitions.push(data),
+            _ => responses.push(FetchableTopicResponse { topic: topic.to_owned(), topic_id, partitions: vec![data] }),
+        }
+    }
+    FetchResponse { session_id: answer.session_id, responses, ..FetchResponse::default() }
+}
+
+fn fetched(data: &PartitionData) -> Fetched {
+    Fetched {
+        error: if data.error_code == 0 { ErrorCode::None } else { ErrorCode::UnknownServerError },
+        high_watermark: Offset(data.high_watermark),
+        last_stable_offset: Offset(data.last_stable_offset),
+        log_start_offset: Offset(data.log_start_offset),
+        record_bytes: data.records.as_ref().map_or(0, Records::len),
+        has_hint: data.diverging_epoch.end_offset >= 0,
     }
 }
 
 impl Plan {
-    fn of(node: &Node, version: i16, request: &FetchRequest) -> Self {
-        let config_max = node.settings.fetch_max_bytes;
-        let bytes_max = usize::try_from(request.max_bytes.min(config_max)).unwrap_or(0);
-        let is_follower = request.replica_id >= 0 || request.replica_state.replica_id >= 0;
-        let mut asked = Vec::new();
-        for topic in &request.topics {
-            let hosted = match (is_follower, version >= BY_ID_FROM) {
-                // Nobody but this broker is in any replica set.
-                (true, _) => Err(ErrorCode::NotLeaderOrFollower),
-                (_, true) => node.replicas.by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId),
-                _ => node.replicas.by_name(&topic.topic).ok_or(ErrorCode::UnknownTopicOrPartition),
-            };
-            let name = hosted.as_ref().map_or(topic.topic.clone(), |topic| topic.name.as_str().to_owned());
-            asked.extend(topic.partitions.iter().map(|partition| Asked::of(&name, topic.topic_id, &hosted, partition)));
-        }
+    fn of(node: &Node, request: &FetchRequest, context: &FetchContext) -> Self {
+        let bytes_max = usize::try_from(request.max_bytes.min(node.settings.network.fetch_max_bytes)).unwrap_or(0);
+        let follower = is_follower(request);
+        let mut asked = Vec::with_capacity(context.len());
+        context.for_each(|visit| {
+            // Nobody but this broker is in any replica set.
+            let hosted = if follower { Err(ErrorCode::NotLeaderOrFollower) } else { host(node, &visit) };
+            asked.push(Asked {
+                handle: visit.handle,
+                topic: visit.topic.clone(),
+                requested: *visit.requested,
+                index: visit.partition,
+                hosted,
+            });
+            ControlFlow::Continue(())
+        });
         Self {
             asked,
-            bound: if request.isolation_level == READ_COMMITTED { ReadBound::LastStable } else { ReadBound::HighWatermark },
+            bound: if request.isolation_level == READ_COMMITTED {
+                ReadBound::LastStable
+            } else {
+                ReadBound::HighWatermark
+            },
             bytes_max,
             bytes_min: usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max),
         }
@@ -118,7 +211,10 @@ impl Plan {
     fn read(&self) -> Harvest {
         let mut harvest = Harvest { partitions: Vec::with_capacity(self.asked.len()), bytes: 0, urgent: false };
         for asked in &self.asked {
-            let room = self.bytes_max.saturating_sub(harvest.bytes).min(asked.bytes_max);
+            let room = self
+                .bytes_max
+                .saturating_sub(harvest.bytes)
+                .min(usize::try_from(asked.requested.max_bytes).unwrap_or(0));
             let data = asked.read(room, harvest.bytes == 0, self.bound);
             harvest.bytes += data.records.as_ref().map_or(0, Records::len);
             harvest.urgent |= data.error_code != ErrorCode::None.code() || data.diverging_epoch.end_offset >= 0;
@@ -126,47 +222,35 @@ impl Plan {
         }
         harvest
     }
+}
 
-    fn respond(&self, harvest: Harvest) -> FetchResponse {
-        let mut responses: Vec<FetchableTopicResponse> = Vec::new();
-        for (asked, data) in self.asked.iter().zip(harvest.partitions) {
-            asked.count(&data);
-            match responses.last_mut() {
-                Some(last) if last.topic == asked.topic && last.topic_id == asked.topic_id => last.partitions.push(data),
-                _ => responses.push(FetchableTopicResponse {
-                    topic: asked.topic.clone(),
-                    topic_id: asked.topic_id,
-                    partitions: vec![data],
-                }),
-            }
-        }
-        FetchResponse { responses, ..FetchResponse::default() }
+/// The partition that is meant, if this broker holds it.
+fn host(node: &Node, visit: &Visit<'_>) -> Result<(Arc<Topic>, Arc<Partition>), ErrorCode> {
+    let topic = match visit.topic {
+        TopicKey::Name(name) => node.replicas.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
+        TopicKey::Id(id) => node.replicas.by_id(*id).ok_or_else(|| missing_id(node, visit.name))?,
+    };
+    let partition = topic.partition(visit.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    Ok((topic, partition))
+}
+
+/// What is said of an id that no topic has (any more); `name` is what its topic was called when it was last known.
+fn missing_id(node: &Node, name: Option<&TopicName>) -> ErrorCode {
+    match name {
+        None => ErrorCode::UnknownTopicId,
+        Some(name) if node.replicas.by_name(name.as_str()).is_some() => ErrorCode::InconsistentTopicId,
+        Some(_) => ErrorCode::UnknownTopicOrPartition,
     }
 }
 
 impl Asked {
-    fn of(name: &str, topic_id: Uuid, topic: &Result<Arc<Topic>, ErrorCode>, partition: &FetchPartition) -> Self {
-        let hosted = topic.as_ref().map_err(|error| *error).and_then(|topic| {
-            let hosted = topic.partition(PartitionIndex(partition.partition)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-            Ok((Arc::clone(topic), hosted))
-        });
-        Self {
-            topic: name.to_owned(),
-            topic_id,
-            index: partition.partition,
-            from: Offset(partition.fetch_offset),
-            bytes_max: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
-            leader_epoch: LeaderEpoch(partition.current_leader_epoch),
-            last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
-            hosted,
-        }
-    }
-
     /// Whether there can be something to read, or to complain about.
     fn may_have_news(&self) -> bool {
         let Ok((_, partition)) = &self.hosted else { return true };
-        match partition.leader_log(self.leader_epoch) {
-            Ok(log) => log.high_watermark() > self.from || log.log_start() > self.from,
+        match partition.leader_log(self.requested.current_leader_epoch) {
+            Ok(log) => {
+                log.high_watermark() > self.requested.fetch_offset || log.log_start() > self.requested.fetch_offset
+            }
             Err(_) => true,
         }
     }
@@ -176,14 +260,14 @@ impl Asked {
             Ok(hosted) => hosted,
             Err(error) => return self.refused(*error),
         };
-        let log = match partition.leader_log(self.leader_epoch) {
+        let log = match partition.leader_log(self.requested.current_leader_epoch) {
             Ok(log) => log,
             Err(reason) => return self.refused((&reason).into()),
         };
         if let Some(diverging) = self.divergence(log) {
             return diverging;
         }
-        match log.read(self.from, room, min_one, bound) {
+        match log.read(self.requested.fetch_offset, room, min_one, bound) {
             Ok(out) => self.data(out, bound),
             Err(error) => {
                 if !matches!(error, ReadError::OutOfRange { .. } | ReadError::Closed) {
@@ -196,21 +280,21 @@ impl Asked {
 
     /// Where the reader's history parts from this log's, if it does.
     fn divergence(&self, log: &ottla_log::Log) -> Option<PartitionData> {
-        if self.last_fetched_epoch == LeaderEpoch::UNKNOWN {
+        if self.requested.last_fetched_epoch == LeaderEpoch::UNKNOWN {
             return None;
         }
-        let Some(end) = log.end_offset_for(self.last_fetched_epoch) else {
+        let Some(end) = log.end_offset_for(self.requested.last_fetched_epoch) else {
             return Some(self.refused(ErrorCode::OffsetOutOfRange));
         };
-        if end.epoch >= self.last_fetched_epoch && end.end_offset >= self.from {
+        if end.epoch >= self.requested.last_fetched_epoch && end.end >= self.requested.fetch_offset {
             return None;
         }
         Some(PartitionData {
-            partition_index: self.index,
+            partition_index: self.index.0,
             high_watermark: log.high_watermark().0,
             last_stable_offset: log.last_stable().0,
             log_start_offset: log.log_start().0,
-            diverging_epoch: EpochEndOffset { epoch: end.epoch.0, end_offset: end.end_offset.0 },
+            diverging_epoch: EpochEndOffset { epoch: end.epoch.0, end_offset: end.end.0 },
             records: Some(Records::default()),
             ..PartitionData::default()
         })
@@ -222,7 +306,7 @@ impl Asked {
             first_offset: transaction.first_offset.0,
         });
         PartitionData {
-            partition_index: self.index,
+            partition_index: self.index.0,
             high_watermark: out.high_watermark.0,
             last_stable_offset: out.last_stable.0,
             log_start_offset: out.log_start.0,
@@ -234,7 +318,7 @@ impl Asked {
 
     fn refused(&self, error: ErrorCode) -> PartitionData {
         PartitionData {
-            partition_index: self.index,
+            partition_index: self.index.0,
             error_code: error.code(),
             high_watermark: -1,
             last_stable_offset: -1,

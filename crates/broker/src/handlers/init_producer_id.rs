@@ -16,8 +16,10 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: InitProducerIdRe
     }
     let node = Arc::clone(node);
     reply.exclusive(async move {
-        match node.producer_ids.next(&node.quorum).await {
-            Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..InitProducerIdResponse::default() },
+        match node.producer_ids.next(&node.quorum, node.broker_id, node.broker_epoch()).await {
+            Ok(id) => {
+                InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..InitProducerIdResponse::default() }
+            }
             Err(error) => {
                 tracing::error!(%error, "no producer id");
                 refused(ErrorCode::CoordinatorLoadInProgress)

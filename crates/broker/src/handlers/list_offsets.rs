@@ -45,9 +45,11 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: &ListOffsetsRequ
 }
 
 fn look(node: &Node, topic: &str, asked: &ListOffsetsPartition, committed_only: bool, version: i16) -> Found {
-    let partition = node.replicas.by_name(topic).and_then(|topic| topic.partition(PartitionIndex(asked.partition_index)));
+    let partition =
+        node.replicas.by_name(topic).and_then(|topic| topic.partition(PartitionIndex(asked.partition_index)));
     let partition = partition.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let log = partition.leader_log(LeaderEpoch(asked.current_leader_epoch)).map_err(|reason| ErrorCode::from(&reason))?;
+    let log =
+        partition.leader_log(LeaderEpoch(asked.current_leader_epoch)).map_err(|reason| ErrorCode::from(&reason))?;
     let end = if committed_only { log.last_stable() } else { log.high_watermark() };
     match asked.timestamp {
         LATEST => Ok(place(log, end)),

@@ -38,7 +38,7 @@ pub(crate) fn handle(node: &Arc<Node>, peer: &Peer, reply: ReplyTo, request: Met
 /// Legal names that are asked for, not there, and may be created.
 fn missing_topics(node: &Node, reply: &ReplyTo, request: &MetadataRequest) -> Vec<TopicName> {
     let allowed = request.allow_auto_topic_creation || reply.version < 4;
-    if !allowed || !node.settings.auto_create_topics_enable {
+    if !allowed || !node.settings.topics.auto_create_enable {
         return Vec::new();
     }
     let image = node.quorum.image();
@@ -49,7 +49,8 @@ fn missing_topics(node: &Node, reply: &ReplyTo, request: &MetadataRequest) -> Ve
 fn respond(node: &Node, listener: &str, version: i16, request: &MetadataRequest) -> MetadataResponse {
     let image = node.quorum.image();
     let all = request.topics.is_none() || (version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty));
-    let operations = if request.include_topic_authorized_operations { operations::TOPIC } else { operations::NOT_ASKED };
+    let operations =
+        if request.include_topic_authorized_operations { operations::TOPIC } else { operations::NOT_ASKED };
     let topics = if all {
         image.topics().map(|topic| known_topic(node, topic, operations)).collect()
     } else {
@@ -93,7 +94,11 @@ fn asked_topic(
         error_code: error.code(),
         name: asked.name.clone(),
         topic_id: asked.topic_id,
-        topic_authorized_operations: if error == ErrorCode::UnknownTopicId { operations::NOT_ASKED } else { operations },
+        topic_authorized_operations: if error == ErrorCode::UnknownTopicId {
+            operations::NOT_ASKED
+        } else {
+            operations
+        },
         is_internal: asked.name.as_deref().is_some_and(operations::is_internal_topic),
         ..MetadataResponseTopic::default()
     };

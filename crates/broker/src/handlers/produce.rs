@@ -23,7 +23,7 @@ use crate::{
     durability::{Pending, Place},
     net::Answer,
     node::Node,
-    replicas::{Partition, Topic, Unavailable},
+    replicas::{Partition, Topic},
     service::ReplyTo,
 };
 
@@ -84,7 +84,11 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: ProduceRequest) 
             partition_response(data.index, outcome)
         });
         let partition_responses = partitions.collect();
-        responses.push(TopicProduceResponse { name: topic.name.clone(), topic_id: topic.topic_id, partition_responses });
+        responses.push(TopicProduceResponse {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partition_responses,
+        });
     }
     finish(acks, reply, ProduceResponse { responses, ..ProduceResponse::default() }, pending)
 }
@@ -128,15 +132,18 @@ fn append(
         return Err(Refused::because(ErrorCode::NotEnoughReplicas));
     }
     let now = node.clock.now();
-    let batch = checked(data, &config, now).map_err(|rejection| Refused { log_start_offset: log.log_start(), ..rejection });
-    let batch = batch.inspect_err(|_| drop(topic.metrics.failed_produce.inc()))?;
+    let batch =
+        checked(data, &config, now).map_err(|rejection| Refused { log_start_offset: log.log_start(), ..rejection });
+    let batch = batch.inspect_err(|_| {
+        topic.metrics.failed_produce.inc();
+    })?;
     if batch.header.attributes.is_transactional() {
         return Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS));
     }
     let appended = partition.append(log, &batch, now).map_err(|error| refusal(&partition, &error))?;
     if !appended.duplicate {
         topic.metrics.bytes_in.inc_by(batch.header.size_in_bytes() as u64);
-        topic.metrics.messages_in.inc_by(batch.header.record_count.max(0) as u64);
+        topic.metrics.messages_in.inc_by(batch.header.records_count.max(0) as u64);
     }
     if let Some(to) = appended.flush_to {
         pending.add(place, Arc::clone(&partition), log, to);
@@ -188,8 +195,10 @@ fn rejected(rejection: &ProduceRejection) -> Refused {
 
 fn refusal(partition: &Partition, error: &AppendError) -> Refused {
     let code = match error {
-        AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
-        AppendError::Producer(_) => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::Producer(ProducerError::InvalidEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
+        AppendError::Producer(ProducerError::NotInTransaction { .. }) => ErrorCode::InvalidTxnState,
+        AppendError::Producer(ProducerError::CoordinatorFenced { .. }) => ErrorCode::TransactionCoordinatorFenced,
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::OffsetOrder { .. } => ErrorCode::UnknownServerError,
         AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_) => {

@@ -35,7 +35,13 @@ pub(crate) struct Peer {
 }
 
 /// Serves one connection until either side ends it.
-pub(crate) async fn run(stream: TcpStream, mut peer: Peer, slot: Slot, settings: ConnectionSettings, service: &impl Service) {
+pub(crate) async fn run(
+    stream: TcpStream,
+    mut peer: Peer,
+    slot: Slot,
+    settings: ConnectionSettings,
+    service: &impl Service,
+) {
     let mut frames = FrameReader::new(Arc::clone(&settings.memory), settings.frame_bytes_max);
     let mut answers = Answers::default();
     while !answers.is_closed() {

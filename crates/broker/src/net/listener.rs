@@ -4,11 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
-use super::{
-    ConnectionSettings, Peer, Service,
-    connection,
-    limits::Connections,
-};
+use super::{ConnectionSettings, Peer, Service, connection, limits::Connections};
 
 /// After a failed accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

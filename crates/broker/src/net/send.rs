@@ -119,7 +119,10 @@ impl Outbox {
             Ok(rustix::fs::sendfile(stream.as_fd(), file, Some(&mut position), count)?)
         })?;
         if sent == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a segment ended before a range that was promised"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a segment ended before a range that was promised",
+            ));
         }
         self.consume(sent);
         Ok(sent)

@@ -13,13 +13,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use ottla_config::BrokerConfig;
-use ottla_controller::{ConfigMap, ConfigResource, MetadataDelta, MetadataImage, TopicImage};
+use ottla_controller::{ConfigKind, ConfigMap, ConfigResource, MetadataDelta, MetadataImage, TopicImage};
+use ottla_disk::Clock;
 use ottla_log::LogDirs;
 use ottla_quorum::MetadataListener;
-use ottla_types::{BrokerId, PartitionIndex, TopicName, Uuid};
+use ottla_types::{BrokerId, LeaderEpoch, PartitionIndex, TopicName, Uuid};
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use partition::{Partition, Unavailable};
+pub(crate) use partition::Partition;
 pub(crate) use topic::Topic;
 
 use crate::{metrics::Metrics, waits::Waits};
@@ -31,6 +32,7 @@ pub(crate) struct Replicas {
     dirs: Arc<LogDirs>,
     metrics: Arc<Metrics>,
     waits: Arc<Waits>,
+    clock: Arc<dyn Clock>,
     /// File, environment and flags; the image adds what was set at run time.
     statics: BrokerConfig,
     config: ArcSwap<BrokerConfig>,
@@ -51,6 +53,7 @@ impl Replicas {
         dirs: Arc<LogDirs>,
         metrics: Arc<Metrics>,
         waits: Arc<Waits>,
+        clock: Arc<dyn Clock>,
         config: BrokerConfig,
     ) -> Self {
         Self {
@@ -58,6 +61,7 @@ impl Replicas {
             dirs,
             metrics,
             waits,
+            clock,
             statics: config.clone(),
             config: ArcSwap::from_pointee(config),
             topics: RwLock::default(),
@@ -91,9 +95,8 @@ impl Replicas {
     }
 
     fn configure(&self, image: &MetadataImage) {
-        let set = |resource: ConfigResource| image.config(&resource).map(|set| (**set).clone()).unwrap_or_default();
-        let (cluster, broker): (ConfigMap, ConfigMap) =
-            (set(ConfigResource::DefaultBroker), set(ConfigResource::Broker(self.broker)));
+        let cluster = overrides(image, &ConfigResource::default_broker());
+        let broker = overrides(image, &ConfigResource::broker(self.broker));
         self.config.store(Arc::new(self.statics.with_dynamic(&cluster, &broker)));
         let topics: Vec<_> = self.topics.read().by_id.values().cloned().collect();
         for topic in topics {
@@ -102,7 +105,7 @@ impl Replicas {
     }
 
     fn configure_topic(&self, topic: &Topic, image: &MetadataImage) {
-        topic.set_config(self.config.load().topic_config(&overrides(image, &topic.name)));
+        topic.set_config(self.config.load().topic_config(&topic_overrides(image, &topic.name)));
     }
 
     /// Makes the directories of what `image` assigns here and is not there yet.
@@ -120,7 +123,7 @@ impl Replicas {
     }
 
     fn add_topic(&self, topic_image: &TopicImage, image: &MetadataImage) -> Arc<Topic> {
-        let config = self.config.load().topic_config(&overrides(image, &topic_image.name));
+        let config = self.config.load().topic_config(&topic_overrides(image, &topic_image.name));
         let metrics = self.metrics.topic(topic_image.name.as_str());
         let topic = Arc::new(Topic::new(topic_image.name.clone(), topic_image.id, config, metrics));
         let mut topics = self.topics.write();
@@ -129,8 +132,9 @@ impl Replicas {
         topic
     }
 
-    fn add_partition(&self, topic: &Topic, index: PartitionIndex, leads: bool, epoch: ottla_types::LeaderEpoch) {
-        let partition = Partition::new(topic, index, Arc::clone(&self.dirs), Arc::clone(&self.waits));
+    fn add_partition(&self, topic: &Topic, index: PartitionIndex, leads: bool, epoch: LeaderEpoch) {
+        let partition =
+            Partition::new(topic, index, Arc::clone(&self.dirs), Arc::clone(&self.waits), Arc::clone(&self.clock));
         if let Err(error) = partition.ensure_directory() {
             tracing::error!(partition = %partition.id, %error, "no directory for a partition; its requests will fail");
         }
@@ -155,23 +159,28 @@ impl Replicas {
 impl MetadataListener for Replicas {
     fn apply(&self, delta: &MetadataDelta, image: &Arc<MetadataImage>) {
         let _one_at_a_time = self.applying.lock();
-        for id in delta.removed_topics() {
-            self.remove(id);
+        for id in delta.deleted.keys() {
+            self.remove(*id);
         }
-        if delta.broker_configs_changed() {
+        if delta.configs.iter().any(|resource| resource.kind == ConfigKind::Broker) {
             self.configure(image);
         }
-        for topic in delta.changed_topics().filter_map(|id| image.topic_by_id(id)) {
+        let hosted = delta.created.iter().chain(delta.changed.keys());
+        for topic in hosted.filter_map(|id| image.topic_by_id(*id)) {
             self.host(topic, image);
         }
-        for name in delta.changed_topic_configs() {
-            if let Some(topic) = self.by_name(name.as_str()) {
+        for resource in delta.configs.iter().filter(|resource| resource.kind == ConfigKind::Topic) {
+            if let Some(topic) = self.by_name(&resource.name) {
                 self.configure_topic(&topic, image);
             }
         }
     }
 }
 
-fn overrides(image: &MetadataImage, topic: &TopicName) -> ConfigMap {
-    image.config(&ConfigResource::Topic(topic.clone())).map(|set| (**set).clone()).unwrap_or_default()
+fn topic_overrides(image: &MetadataImage, topic: &TopicName) -> ConfigMap {
+    overrides(image, &ConfigResource::topic(topic.as_str()))
+}
+
+fn overrides(image: &MetadataImage, resource: &ConfigResource) -> ConfigMap {
+    image.config(resource).map(|set| (**set).clone()).unwrap_or_default()
 }

@@ -10,7 +10,8 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use ottla_config::TopicConfig;
-use ottla_log::{AppendError, Appended, Log, LogConfig, LogDirs, LogDirsError, Origin};
+use ottla_disk::Clock;
+use ottla_log::{AppendError, Appended, CreateError, Log, LogConfig, LogDirs, Origin};
 use ottla_records::CheckedBatch;
 use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, TopicPartition, Uuid};
 use parking_lot::Mutex;
@@ -30,6 +31,7 @@ pub(crate) struct Partition {
     opening: Mutex<()>,
     dirs: Arc<LogDirs>,
     waits: Arc<Waits>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why a partition cannot serve now.
@@ -46,7 +48,7 @@ pub(crate) enum Unavailable {
     UnknownEpoch,
     /// The log cannot be opened.
     #[error(transparent)]
-    Log(#[from] LogDirsError),
+    Log(#[from] CreateError),
 }
 
 impl From<&Unavailable> for ErrorCode {
@@ -61,7 +63,13 @@ impl From<&Unavailable> for ErrorCode {
 }
 
 impl Partition {
-    pub(super) fn new(topic: &Topic, index: PartitionIndex, dirs: Arc<LogDirs>, waits: Arc<Waits>) -> Self {
+    pub(super) fn new(
+        topic: &Topic,
+        index: PartitionIndex,
+        dirs: Arc<LogDirs>,
+        waits: Arc<Waits>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             id: TopicPartition { topic: topic.name.clone(), partition: index },
             topic_id: topic.id,
@@ -72,6 +80,7 @@ impl Partition {
             opening: Mutex::new(()),
             dirs,
             waits,
+            clock,
         }
     }
 
@@ -105,7 +114,7 @@ impl Partition {
         }
         let _once = self.opening.lock();
         if self.log.get().is_none() {
-            let log = self.dirs.log(&self.id)?;
+            let log = self.open()?;
             log.set_config((**self.log_config.load()).clone());
             log.begin_epoch(self.leader_epoch());
             // The only replica holds everything that is committed.
@@ -113,6 +122,19 @@ impl Partition {
             return Ok(self.log.get_or_init(|| log));
         }
         self.log.get().ok_or(Unavailable::NotLeader)
+    }
+
+    /// The directory of the partition, or of an earlier topic of the same name whose deletion a crash cut short: that is
+    /// out of use, so it makes room.
+    fn open(&self) -> Result<Arc<Log>, CreateError> {
+        match self.dirs.create(&self.id, self.topic_id, self.clock.now()) {
+            Err(CreateError::OtherTopic { found, .. }) => {
+                tracing::warn!(partition = %self.id, topic_id = %found, "the directory of a deleted topic gives way");
+                self.dirs.delete(&self.id)?;
+                self.dirs.create(&self.id, self.topic_id, self.clock.now())
+            }
+            opened => opened,
+        }
     }
 
     /// The log, if it has been opened.
@@ -152,8 +174,9 @@ impl Partition {
         self.waits.data_arrived((self.topic_id, self.id.partition));
     }
 
-    pub(super) fn ensure_directory(&self) -> Result<(), LogDirsError> {
-        self.dirs.ensure(&self.id, self.topic_id)
+    /// Makes the directory where there is none. One that is there is looked into when it is first used.
+    pub(super) fn ensure_directory(&self) -> Result<(), Unavailable> {
+        if self.dirs.contains(&self.id) { Ok(()) } else { self.log().map(drop) }
     }
 
     pub(super) fn delete(&self) {
