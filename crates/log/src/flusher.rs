@@ -39,6 +39,10 @@ impl fmt::Debug for FlushWaiters {
 }
 
 impl FlushWaiters {
+    fn is_empty(&self) -> bool {
+        self.waiting.lock().is_empty()
+    }
+
     /// Takes out those who wait for no more than `to`; all of them where there is no such offset.
     fn take(&self, to: Option<Offset>) -> Vec<(Offset, Flushed)> {
         let mut waiting = self.waiting.lock();
@@ -112,8 +116,9 @@ impl Flusher {
         }
     }
 
-    /// Flushes the log as soon as a thread is free; not at all once the flusher was stopped, when logs are closed anyway.
-    pub(crate) fn flush_soon(&self, log: &Arc<Log>) {
+    /// Flushes the sealed segments of the log as soon as a thread is free; not at all once the flusher was stopped, when
+    /// logs are closed anyway.
+    pub(crate) fn flush_sealed_soon(&self, log: &Arc<Log>) {
         self.enqueue(log);
     }
 
@@ -189,7 +194,10 @@ impl Queue {
 fn run_one(log: &Log) {
     log.flush_waiters.queued.store(false, Ordering::Release);
     // A panic (an invariant broken) takes this log offline, not the thread that others wait for.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| log.flush()));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match log.flush_waiters.is_empty() {
+        true => log.flush_sealed(),
+        false => log.flush(),
+    }));
     if outcome.is_err() {
         log.go_offline();
         log.flush_waiters.fail(FlushError::Offline);

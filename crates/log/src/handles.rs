@@ -56,6 +56,14 @@ impl HandleCache {
         })
     }
 
+    /// Closes half of the files; whether there was one. Fewer may be open in this process than the cache may hold.
+    fn close_half(&self) -> bool {
+        let mut open = self.open.lock();
+        let half = open.len().div_ceil(2);
+        open.drain(..half).filter_map(|handle| handle.upgrade()).for_each(|handle| handle.close());
+        half > 0
+    }
+
     fn note_opened(&self, handle: &Arc<Handle>) {
         let mut open = self.open.lock();
         open.push_back(Arc::downgrade(handle));
@@ -107,17 +115,25 @@ impl Handle {
         }
     }
 
+    /// No slot is locked while a file is opened or the cache is asked for room: the cache locks slots itself.
     fn get_or_open(self: &Arc<Self>, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut slot = self.file.lock();
-        if let Some(file) = &*slot {
+        if let Some(file) = &*self.file.lock() {
             self.used.store(true, Ordering::Relaxed);
             return Ok(Arc::clone(file));
         }
-        let file = self.cache.disk.open(&self.path(), mode)?;
-        *slot = Some(Arc::clone(&file));
-        drop(slot); // the cache takes slots while it holds its own lock, never the other way round
+        let path = self.path();
+        let opened = match self.cache.disk.open(&path, mode) {
+            Err(error) if is_too_many(&error) && self.cache.close_half() => self.cache.disk.open(&path, mode)?,
+            opened => opened?,
+        };
+        let mut slot = self.file.lock();
+        if let Some(file) = &*slot {
+            return Ok(Arc::clone(file)); // somebody was faster
+        }
+        *slot = Some(Arc::clone(&opened));
+        drop(slot);
         self.cache.note_opened(self);
-        Ok(file)
+        Ok(opened)
     }
 
     /// Forgets the open file; it is opened again at the next use.
@@ -136,6 +152,12 @@ impl Handle {
             result => result,
         }
     }
+}
+
+/// The process, or the system, has as many files open as it may.
+fn is_too_many(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 #[cfg(test)]

@@ -223,7 +223,12 @@ fn written_once(model: &Model, count: usize) -> Seen {
     see(&log)
 }
 
-fn check(ops: &[Op], crash_at: Option<u64>, lose: impl Fn(&SimDisk) -> SimDisk) -> Result<(), TestCaseError> {
+/// `lose` gives the disk that the next start finds, and if it can the same once more.
+fn check(
+    ops: &[Op],
+    crash_at: Option<u64>,
+    lose: impl Fn(&SimDisk) -> (SimDisk, Option<SimDisk>),
+) -> Result<(), TestCaseError> {
     let disk = SimDisk::new(7);
     let dirs = open(&disk).unwrap();
     let log = dirs.create(&partition(), Uuid([2; 16]), NOW).unwrap();
@@ -235,7 +240,8 @@ fn check(ops: &[Op], crash_at: Option<u64>, lose: impl Fn(&SimDisk) -> SimDisk) 
             break;
         }
     }
-    let (flushed, found) = (model.flushed, lose(&disk));
+    let flushed = model.flushed;
+    let (found, again) = lose(&disk);
     drop((log, dirs));
 
     let dirs = open(&found).expect("the log directories open after a crash");
@@ -253,7 +259,28 @@ fn check(ops: &[Op], crash_at: Option<u64>, lose: impl Fn(&SimDisk) -> SimDisk) 
         prop_assert_eq!(end, if count == 0 { 0 } else { model.ends[count - 1] }, "the log ends within a batch");
         prop_assert_eq!(see(&log), written_once(&model, count));
     }
-    check_indexes(&found, dirs, log)
+    check_indexes(&found, dirs, log)?;
+    let Some(again) = again else { return Ok(()) };
+    let dirs = open(&again).unwrap();
+    go_on(&dirs.log(&partition(), NOW).unwrap())
+}
+
+/// The log is used like any other after its recovery.
+fn go_on(log: &Log) -> Result<(), TestCaseError> {
+    let mut expected = see(log).batches;
+    for i in 0..12 {
+        let mut builder = BatchBuilder::new();
+        builder.append(NOW.plus(1000 + i), None, Some(&[1; 600]));
+        let batch = checked(builder);
+        let appended = log.append(&batch, LeaderEpoch(100), Origin::Client, NOW).unwrap();
+        expected.push((appended.first_offset.0, batch.header.crc));
+    }
+    log.roll(NOW).unwrap();
+    log.flush().unwrap();
+    let seen = see(log);
+    prop_assert_eq!(seen.batches, expected);
+    prop_assert_eq!(seen.newest.map(|(timestamp, _)| timestamp), Some(NOW.0 + 1011));
+    Ok(())
 }
 
 /// What recovery made of the indexes is what building them from nothing makes.
@@ -288,16 +315,16 @@ proptest! {
         crash_at in prop::option::of(0u64..150),
         seed in any::<u64>(),
     ) {
-        check(&ops, crash_at, |disk| disk.crash(seed))?;
+        check(&ops, crash_at, |disk| (disk.crash(seed), Some(disk.crash(seed))))?;
     }
 
     #[test]
     fn a_power_cut_anywhere_leaves_what_was_flushed(ops in prop::collection::vec(op(), 1..60), crash_at in 0u64..150) {
-        check(&ops, Some(crash_at), SimDisk::power_cut)?;
+        check(&ops, Some(crash_at), |disk| (disk.power_cut(), Some(disk.power_cut())))?;
     }
 
     #[test]
     fn a_killed_process_loses_nothing_that_was_written(ops in prop::collection::vec(op(), 1..60)) {
-        check(&ops, None, SimDisk::kill)?;
+        check(&ops, None, |disk| (disk.kill(), None))?;
     }
 }

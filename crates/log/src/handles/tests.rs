@@ -54,3 +54,19 @@ fn a_removed_file_is_gone_and_removing_twice_is_no_error() {
     file.read_exact_at(&mut buf, 0).unwrap();
     assert_eq!(&buf, b"abc", "who holds the file still reads it");
 }
+
+#[test]
+fn where_the_process_may_open_no_more_half_of_the_files_are_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = HandleCache::new(Arc::new(StdDisk), 100);
+    let path: Arc<Path> = dir.path().into();
+    let handles: Vec<_> = (0..10).map(|i| cache.handle(&path, i.to_string())).collect();
+    assert!(!cache.close_half(), "there is nothing to close");
+    for handle in &handles {
+        handle.get_or_create().unwrap();
+    }
+    assert!(cache.close_half());
+    assert_eq!(handles.iter().filter(|handle| handle.file.lock().is_some()).count(), 5);
+    assert!(is_too_many(&rustix::io::Errno::MFILE.into()) && is_too_many(&rustix::io::Errno::NFILE.into()));
+    assert!(!is_too_many(&io::ErrorKind::NotFound.into()));
+}

@@ -93,19 +93,17 @@ impl Log {
     /// # Errors
     /// The log is offline then, or could not be used before.
     pub fn truncate_to(&self, to: Offset, now: Millis) -> Result<bool, CutError> {
-        let _no_flush = self.flushing.lock();
-        let mut writer = self.writer.lock();
-        self.check_writable()?;
         if to >= self.log_end() {
-            return Ok(false);
+            return self.check_writable().map(|()| false);
         }
-        let segments = self.segments.load_full();
-        let result = if to < segments[0].base() {
-            self.start_over(&mut writer, &segments, to, now)
-        } else {
-            self.cut_end(&mut writer, &segments, to, now)
-        };
-        self.after_cut(result).map(|()| true)
+        self.cut(|writer, segments| {
+            if to < segments[0].base() {
+                self.start_over(writer, segments, to, now)
+            } else {
+                self.cut_end(writer, segments, to, now)
+            }
+        })?;
+        Ok(true)
     }
 
     /// Drops everything and begins anew at `start`.
@@ -113,12 +111,22 @@ impl Log {
     /// # Errors
     /// The log is offline then, or could not be used before.
     pub fn truncate_fully_and_start_at(&self, start: Offset, now: Millis) -> Result<(), CutError> {
-        let _no_flush = self.flushing.lock();
+        self.cut(|writer, segments| self.start_over(writer, segments, start, now))
+    }
+
+    /// Runs `cut` while nobody appends or flushes; tells those who wait for what is gone, once others may again.
+    fn cut(&self, cut: impl FnOnce(&mut Writer, &[Arc<Segment>]) -> Result<(), WalkError>) -> Result<(), CutError> {
+        let no_flush = self.flushing.lock();
         let mut writer = self.writer.lock();
         self.check_writable()?;
-        let segments = self.segments.load_full();
-        let result = self.start_over(&mut writer, &segments, start, now);
-        self.after_cut(result)
+        let result = cut(&mut writer, &self.segments.load_full());
+        drop((writer, no_flush));
+        result.map_err(|error| {
+            self.go_offline();
+            self.cut_error(error)
+        })?;
+        self.flush_waiters.fail_beyond(self.log_end(), FlushError::Truncated);
+        Ok(())
     }
 
     /// Drops what lies behind the damage, so that a follower can fetch it again from its leader. The log is online then.
@@ -129,12 +137,10 @@ impl Log {
         if self.state() != LogState::Damaged {
             return Ok(());
         }
-        let _no_flush = self.flushing.lock();
-        let mut writer = self.writer.lock();
-        let end = self.log_end();
-        let segments = self.segments.load_full();
-        self.remove_files_behind(writer.active.base())?;
-        self.cut_end(&mut writer, &segments, end, now).map_err(|error| self.cut_error(error))?;
+        self.cut(|writer, segments| {
+            self.remove_files_behind(writer.active.base())?;
+            self.cut_end(writer, segments, self.log_end(), now)
+        })?;
         self.state.store(LogState::Online as u8, Ordering::Release);
         Ok(())
     }
@@ -151,15 +157,6 @@ impl Log {
             WalkError::Io(error) => CutError::Io(error),
             WalkError::Bad { .. } => CutError::Damaged(self.log_end()),
         }
-    }
-
-    fn after_cut(&self, result: Result<(), WalkError>) -> Result<(), CutError> {
-        result.map_err(|error| {
-            self.go_offline();
-            self.cut_error(error)
-        })?;
-        self.flush_waiters.fail_beyond(self.log_end(), FlushError::Truncated);
-        Ok(())
     }
 
     fn cut_end(

@@ -34,12 +34,31 @@ impl Log {
     /// # Errors
     /// The log is offline then, or was before.
     pub fn flush(&self) -> Result<Offset, FlushError> {
-        let result = self.run_flush();
-        match &result {
-            Ok(flushed) => self.flush_waiters.answer(*flushed),
-            Err(error) => self.flush_waiters.fail(*error),
-        }
+        let result = self.run_flush(|| self.log_end());
+        self.answer(result);
         result
+    }
+
+    /// Makes the sealed segments durable. The active one, to which others write meanwhile, is left alone.
+    ///
+    /// # Errors
+    /// As [`Log::flush`].
+    pub(crate) fn flush_sealed(&self) -> Result<Offset, FlushError> {
+        let active_base = || self.segments.load().last().map_or(Offset::ZERO, |active| active.base());
+        let result = self.run_flush(active_base);
+        self.answer(result);
+        result
+    }
+
+    /// Answers who waits, outside of any lock. Nobody can wait for more than the log end unless the log was cut.
+    fn answer(&self, result: Result<Offset, FlushError>) {
+        match result {
+            Ok(flushed) => {
+                self.flush_waiters.answer(flushed);
+                self.flush_waiters.fail_beyond(self.log_end(), FlushError::Truncated);
+            }
+            Err(error) => self.flush_waiters.fail(error),
+        }
     }
 
     /// Calls `done` once everything below `to` is durable: at once where it is already, else from a flushing thread.
@@ -55,38 +74,41 @@ impl Log {
     pub fn flush_if_due(&self, now: Millis) -> bool {
         let since = Millis(self.dirty_since.load(Ordering::Acquire));
         let due = since != Millis::NONE && now.since(since) >= self.config.load().flush_ms;
-        if due && let Some(log) = self.shared() {
-            self.env.flusher.flush_soon(&log);
+        if due {
+            self.when_flushed(self.log_end(), Box::new(|_| ()));
         }
         due
     }
 
-    fn run_flush(&self) -> Result<Offset, FlushError> {
+    fn run_flush(&self, target: impl FnOnce() -> Offset) -> Result<Offset, FlushError> {
         let _one_at_a_time = self.flushing.lock();
         match self.state() {
             LogState::Online | LogState::Damaged => {}
             LogState::Offline => return Err(FlushError::Offline),
             LogState::Closed => return Err(FlushError::Closed),
         }
-        // From here on appends set the time again: it may be too early for them, never too late.
-        self.dirty_since.store(Millis::NONE.0, Ordering::Release);
-        let (from, to) = (self.flushed(), self.log_end());
-        if from >= to {
-            return Ok(from);
-        }
-        if let Err(error) = self.sync_from(from) {
+        // An append sets the time again from here on, which may be too early for it but never too late.
+        let since = self.dirty_since.swap(Millis::NONE.0, Ordering::AcqRel);
+        let (from, to) = (self.flushed(), target());
+        if from < to
+            && let Err(error) = self.sync(from, to)
+        {
             tracing::error!(partition = %self.partition, %error, "a flush failed, the log is offline");
             self.go_offline();
             return Err(FlushError::Offline);
         }
         self.flushed.fetch_max(to.0, Ordering::AcqRel);
-        Ok(to)
+        if to < self.log_end() {
+            let _ = self.dirty_since.compare_exchange(-1, since, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        Ok(self.flushed())
     }
 
-    fn sync_from(&self, from: Offset) -> io::Result<()> {
+    /// The segments that hold offsets from `from` to `to`, and the names of all.
+    fn sync(&self, from: Offset, to: Offset) -> io::Result<()> {
         let segments = self.segments.load_full();
         let first = segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
-        for segment in &segments[first..] {
+        for segment in segments[first..].iter().take_while(|segment| segment.base() < to) {
             segment.sync()?;
         }
         if self.names_dirty.swap(false, Ordering::AcqRel) {

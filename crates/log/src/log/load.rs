@@ -202,6 +202,7 @@ impl Loading {
         epochs_dirty |= found.into_iter().fold(false, |news, entry| epochs.assign(entry.epoch, entry.start) | news);
         epochs_dirty |= epochs.truncate_from_end(log_end.plus(1)) | epochs.truncate_from_start(log_start);
         let before = reindex_from.map_or(log_end, |from| from.min(log_end));
+        tidy::remove_snapshots_behind(self, before)?; // of batches that may be others now
         let snapshot = newest_snapshot(self.disk(), &self.dir, before)?;
         let snapshot_at = snapshot.as_ref().map(|(offset, _)| *offset);
         let (from, states) = snapshot.unwrap_or((Offset::ZERO, ProducerStates::default()));

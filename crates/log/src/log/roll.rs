@@ -93,7 +93,7 @@ impl Log {
             tracing::warn!(%partition, %error, "no producer snapshot was written; a restart replays more");
         }
         if let Some(log) = self.shared() {
-            self.env.flusher.flush_soon(&log);
+            self.env.flusher.flush_sealed_soon(&log);
         }
     }
 

@@ -358,9 +358,20 @@ fn a_flush_answers_who_waits_for_what_it_covered() {
     assert_eq!(*answers.lock(), [(0, Ok(0)), (4, Ok(10)), (10, Ok(10))]);
     assert_eq!(log.flushed(), Offset(10));
     append_many(&log, 2, 1, 400);
-    wait(12);
+    let asked = Arc::clone(&log);
+    let seen = Arc::clone(&answers);
+    log.when_flushed(
+        Offset(12),
+        Box::new(move |done| {
+            asked.advance_high_watermark(asked.log_end()); // whoever is told may use the log
+            seen.lock().push((12, done.map(|offset| offset.0)));
+        }),
+    );
     log.truncate_to(Offset(11), NOW).unwrap();
     assert_eq!(answers.lock().last(), Some(&(12, Err(FlushError::Truncated))));
+    wait(12);
+    log.env.flusher.run_queued();
+    assert_eq!(answers.lock().last(), Some(&(12, Err(FlushError::Truncated))), "nobody waits for what is cut off");
     append_many(&log, 1, 1, 400);
     wait(12);
     log.close().unwrap();
@@ -384,4 +395,16 @@ fn flush_messages_and_flush_ms_say_when() {
     assert!(!log.flush_if_due(NOW.plus(500)), "nothing waits");
     assert_eq!(append(&log, &batch(2, 1, 1)).flush_to, None);
     assert_eq!(append(&log, &batch(2, 1, 1)).flush_to, Some(Offset(6)));
+}
+
+#[test]
+fn a_roll_flushes_what_it_closed_and_leaves_the_active_segment_alone() {
+    let bed = Bed::small_segments(2000, 500);
+    let log = bed.open();
+    append_many(&log, 10, 1, 400);
+    let active = *log.segment_bases().last().unwrap();
+    assert!(active < log.log_end());
+    assert_eq!((log.flushed(), log.env.flusher.run_queued()), (Offset(0), 1));
+    assert_eq!(log.flushed(), active);
+    assert!(log.dirty_since.load(Ordering::Acquire) >= 0, "the rest still waits");
 }

@@ -15,7 +15,7 @@ use std::{
     io::{self, IoSlice},
     path::Path,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -45,6 +45,13 @@ pub(crate) enum WriteFailure {
     Torn(io::Error),
 }
 
+/// What was found out of a sealed segment, so that it is asked for once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sealed {
+    size: Option<u64>,
+    largest: Option<Option<LargestTimestamp>>,
+}
+
 /// A segment of a log.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -55,8 +62,8 @@ pub(crate) struct Segment {
     txn_index: Arc<Handle>,
     has_txn_index: AtomicBool,
     active: Mutex<Option<Box<Active>>>,
-    sealed_size: OnceLock<u64>,
-    sealed_largest: OnceLock<Option<LargestTimestamp>>,
+    /// What is known of a sealed segment; nothing of an active one.
+    sealed: Mutex<Sealed>,
     /// Bytes of the log file that are known to be durable.
     synced: AtomicU64,
     indexes_synced: AtomicBool,
@@ -74,8 +81,7 @@ impl Segment {
             txn_index: handle(FileKind::TxnIndex),
             has_txn_index: AtomicBool::new(has_txn_index),
             active: Mutex::default(),
-            sealed_size: OnceLock::new(),
-            sealed_largest: OnceLock::new(),
+            sealed: Mutex::default(),
             synced: AtomicU64::new(0),
             indexes_synced: AtomicBool::new(true),
         }
@@ -116,11 +122,12 @@ impl Segment {
         if let Some(active) = &*self.active.lock() {
             return Ok(active.size);
         }
-        if let Some(size) = self.sealed_size.get() {
-            return Ok(*size);
+        if let Some(size) = self.sealed.lock().size {
+            return Ok(size);
         }
         let size = self.log.get()?.len()?;
-        Ok(*self.sealed_size.get_or_init(|| size))
+        self.sealed.lock().size = Some(size);
+        Ok(size)
     }
 
     /// Looks at the in-memory side; none for a sealed segment.
@@ -291,14 +298,15 @@ impl Segment {
         if let Some(largest) = self.with_active(|active| active.largest) {
             return Ok(largest);
         }
-        if let Some(largest) = self.sealed_largest.get() {
-            return Ok(*largest);
+        if let Some(largest) = self.sealed.lock().largest {
+            return Ok(largest);
         }
         let largest = match self.last_time_entry()? {
             Some(largest) => Some(largest),
             None => self.walk_for_largest()?,
         };
-        Ok(*self.sealed_largest.get_or_init(|| largest))
+        self.sealed.lock().largest = Some(largest);
+        Ok(largest)
     }
 
     fn last_time_entry(&self) -> io::Result<Option<LargestTimestamp>> {
@@ -361,11 +369,9 @@ impl Segment {
     /// The segment is not appended to from now on.
     pub(crate) fn seal(&self) {
         let mut active = self.active.lock();
-        if let Some(active) = &*active {
-            let _ = self.sealed_size.set(active.size);
-            let _ = self.sealed_largest.set(active.largest);
+        if let Some(was) = active.take() {
+            *self.sealed.lock() = Sealed { size: Some(was.size), largest: Some(was.largest) };
         }
-        *active = None;
     }
 
     /// Makes the log file durable, and the indexes of a sealed segment.

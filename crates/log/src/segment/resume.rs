@@ -7,7 +7,7 @@ use ottla_records::BatchHeader;
 use ottla_types::{Millis, Offset};
 
 use super::{
-    Active, Segment,
+    Active, Sealed, Segment,
     active::LargestTimestamp,
     walk::{HeaderWalk, LONG, SHORT, WalkError},
 };
@@ -112,11 +112,36 @@ impl Segment {
     }
 
     /// Where to start checking the batches of a log file of `len` bytes so that all behind the last index entry are
-    /// checked. An index that does not fit the log is emptied.
+    /// checked. An offset index that does not fit the log is emptied; of the time index, entries are dropped until the
+    /// last one fits.
     ///
     /// # Errors
     /// As the file system says.
     pub(crate) fn checked_start(&self, len: u64) -> io::Result<u64> {
+        let start = self.checked_offset_index(len)?;
+        let Some(times) = self.time_index.get_if_exists()? else { return Ok(start) };
+        while let Some(last) = index::count::<TimeEntry>(&*times)?.checked_sub(1) {
+            if self.time_entry_fits(index::read_entry(&*times, last)?)? {
+                break;
+            }
+            times.set_len((last * TimeEntry::LEN) as u64)?;
+        }
+        Ok(start)
+    }
+
+    /// Whether a batch that ends at the entry's offset has its timestamp.
+    fn time_entry_fits(&self, entry: TimeEntry) -> io::Result<bool> {
+        let last = self.base.plus(i64::from(entry.relative));
+        match self.find_batch(last) {
+            Ok(found) => Ok(found.is_some_and(|found| {
+                found.header.last_offset() == last && found.header.max_timestamp.0 == entry.timestamp
+            })),
+            Err(WalkError::Io(error)) => Err(error),
+            Err(WalkError::Bad { .. }) => Ok(false),
+        }
+    }
+
+    fn checked_offset_index(&self, len: u64) -> io::Result<u64> {
         let Some(index) = self.offset_index.get_if_exists()? else { return Ok(0) };
         let Some(last) = index::count::<OffsetEntry>(&*index)?.checked_sub(1) else { return Ok(0) };
         let entry = index::read_entry::<OffsetEntry>(&*index, last)?;
@@ -171,6 +196,7 @@ impl Segment {
     /// As the file system says.
     pub(crate) fn cut(&self, position: u64, end: Offset) -> io::Result<()> {
         *self.active.lock() = None;
+        *self.sealed.lock() = Sealed::default();
         self.log.get()?.set_len(position)?;
         self.synced.fetch_min(position, Ordering::AcqRel);
         self.trim_indexes(position, end)

@@ -4,7 +4,8 @@
 //! - `*.cleaned`: compaction was at work: removed, and with them the `.swap` files of the same run that were renamed
 //!   already, for the run had not been decided.
 //! - `*.swap`: compaction was decided: the segments that it replaces are removed, then the files get their names.
-//! - an index without its log: removed. Anything else is left alone.
+//! - an index without its log: removed; so is a producer snapshot that belongs to no segment, except the newest.
+//! - anything else is left alone.
 
 use std::{collections::BTreeSet, io};
 
@@ -33,11 +34,28 @@ pub(super) fn list_segments(loading: &Loading) -> io::Result<(Vec<Segment>, BTre
     for (base, kind) in files.iter().filter(|(base, kind)| *kind != FileKind::Snapshot && !bases.contains(base)) {
         remove(loading, &file_name(*base, *kind))?;
     }
+    let newest = of(FileKind::Snapshot).max();
+    for stray in of(FileKind::Snapshot).filter(|at| !bases.contains(at) && Some(*at) != newest) {
+        remove(loading, &file_name(stray, FileKind::Snapshot))?;
+    }
     let segment = |base: Offset| Segment::new(&loading.env.handles, &loading.dir, base, with_txn_index.contains(&base));
     let indexed: BTreeSet<Offset> = of(FileKind::OffsetIndex).collect();
     let timed: BTreeSet<Offset> = of(FileKind::TimeIndex).collect();
     let unindexed = bases.iter().filter(|base| !indexed.contains(base) || !timed.contains(base)).copied().collect();
     Ok((bases.into_iter().map(segment).collect(), unindexed))
+}
+
+/// Removes producer snapshots of offsets above `end`.
+///
+/// # Errors
+/// As the file system says.
+pub(super) fn remove_snapshots_behind(loading: &Loading, end: Offset) -> io::Result<()> {
+    for name in names(loading)? {
+        if parse_file_name(&name).is_some_and(|(at, kind)| kind == FileKind::Snapshot && at > end) {
+            remove(loading, &name)?;
+        }
+    }
+    Ok(())
 }
 
 fn names(loading: &Loading) -> io::Result<Vec<String>> {

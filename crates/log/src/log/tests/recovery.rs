@@ -207,3 +207,31 @@ fn a_log_that_lost_its_first_segment_is_damaged_or_begins_anew() {
         assert_eq!(read_all(&log, end, 1), [end]);
     }
 }
+
+#[test]
+fn producer_snapshots_of_lost_batches_go_and_strays_too() {
+    let mut bed = Bed::small_segments(1 << 20, 500);
+    let len = ten(&bed);
+    let log = bed.open();
+    append(&log, &checked(&idempotent(1, 0, 0, 1).build().unwrap()));
+    append(&log, &checked(&idempotent(1, 0, 1, 1).build().unwrap()));
+    log.close().unwrap();
+    let snapshots = |bed: &Bed| {
+        let names = fs::read_dir(bed.dir()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with("snapshot")).count()
+    };
+    assert_eq!(snapshots(&bed), 1);
+    chop(&log_file(&bed, 0), 1);
+    let (log, _) = bed.crash(10);
+    assert_eq!((log.log_end(), snapshots(&bed)), (Offset(11), 0));
+    assert_eq!(log.producer(ProducerId(1)).unwrap().last_sequence, 0);
+    assert!(log.size().unwrap() > 10 * len);
+    bed.start.clean = true;
+    for _ in 0..3 {
+        let log = bed.open();
+        append(&log, &batch(1, 1, 1));
+        log.close().unwrap();
+    }
+    drop(bed.open());
+    assert_eq!(snapshots(&bed), 1, "of those that belong to no segment only the newest is kept");
+}
