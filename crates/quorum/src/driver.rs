@@ -101,12 +101,12 @@ impl<L: MetadataLog> Driver<L> {
         }
     }
 
-    async fn commit(&self, batch: Batch) {
+    async fn commit(&self, mut batch: Batch) {
         if batch.records.is_empty() {
             batch.answer(None);
             return;
         }
-        let committed = self.log.propose(Arc::new(batch.records.clone())).await;
+        let committed = self.log.propose(Arc::new(std::mem::take(&mut batch.records))).await;
         if let Err(error) = &committed {
             tracing::warn!(%error, "a change of the metadata was not committed");
         }

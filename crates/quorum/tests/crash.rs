@@ -23,6 +23,10 @@ async fn work(disk: &SimDisk) -> usize {
                 return answered;
             }
             answered += 1;
+            if answered % 3 == 0 && quorum.snapshot().await.is_err() {
+                quorum.shutdown().await;
+                return answered;
+            }
         }
         quorum.shutdown().await;
     }
@@ -54,7 +58,7 @@ async fn a_crash_at_any_write_loses_nothing_that_was_answered() {
     let whole = SimDisk::new(0);
     assert_eq!(work(&whole).await, 8);
     let mutations = whole.mutations();
-    assert!(mutations > 30, "only {mutations} mutations: the test sees nothing");
+    assert!(mutations > 70, "only {mutations} mutations: the test sees nothing");
     for at in 0..mutations {
         for seed in 0..4 {
             let disk = SimDisk::new(seed);
@@ -148,6 +152,27 @@ async fn a_log_that_lost_its_end_is_refused() {
     let disk = disk.kill();
     disk.remove_file(LOG.as_ref()).unwrap();
     assert!(matches!(refused(disk).await, OpenError::Short { .. }));
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_refused_and_named() {
+    let disk = SimDisk::new(5);
+    let quorum = start(Arc::new(disk.clone())).await.unwrap();
+    create(&quorum, "x", 3).await.unwrap();
+    quorum.snapshot().await.unwrap();
+    quorum.shutdown().await;
+    let listed = disk.list("/data/__ottla_metadata".as_ref()).unwrap();
+    let name = listed.into_iter().map(|entry| entry.name).find(|name| name.starts_with("snapshot-")).unwrap();
+    let path = format!("/data/__ottla_metadata/{name}");
+    let len = disk.open(path.as_ref(), ottla_disk::OpenMode::Read).unwrap().len().unwrap();
+    for at in (0..len).step_by(5) {
+        let disk = disk.kill();
+        flip(&disk, &path, at);
+        assert!(matches!(refused(disk).await, OpenError::Damaged { path: named, .. } if named.to_str() == Some(&path)));
+    }
+    let disk = disk.kill();
+    disk.open(path.as_ref(), ottla_disk::OpenMode::Write).unwrap().set_len(len - 1).unwrap();
+    assert!(matches!(refused(disk).await, OpenError::Damaged { .. }));
 }
 
 #[tokio::test]

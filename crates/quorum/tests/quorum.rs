@@ -6,6 +6,7 @@ mod world;
 use std::sync::Arc;
 
 use ottla_controller::{DeleteTopics, MetadataDelta, MetadataImage, TopicRef};
+use ottla_disk::Disk;
 use ottla_quorum::{Quorum, StartError, SubmitError};
 use ottla_testkit::SimDisk;
 use ottla_types::BrokerId;
@@ -103,4 +104,36 @@ async fn a_directory_in_use_or_of_another_node_is_refused() {
     );
     let error = started.await.unwrap_err();
     assert_eq!(error.to_string(), "metadata log: /data/__ottla_metadata: belongs to node 1, not to node 2");
+}
+
+#[tokio::test]
+async fn a_snapshot_takes_the_place_of_the_log() {
+    let disk = SimDisk::new(1);
+    let quorum = start(Arc::new(disk.clone())).await.unwrap();
+    for at in 0..20 {
+        create(&quorum, &format!("t{at}"), 2).await.unwrap();
+    }
+    quorum.snapshot().await.unwrap();
+    quorum.snapshot().await.unwrap();
+    create(&quorum, "later", 1).await.unwrap();
+    let before = quorum.image();
+    quorum.shutdown().await;
+    let names = |disk: &SimDisk| {
+        let listed = disk.list("/data/__ottla_metadata".as_ref()).unwrap();
+        listed.into_iter().map(|entry| entry.name).filter(|name| name.contains('0')).collect::<Vec<_>>()
+    };
+    let found = names(&disk);
+    assert_eq!(found.len(), 2, "one snapshot and the log after it: {found:?}");
+    assert!(!found.contains(&"log-00000000000000000000".to_owned()), "{found:?}");
+
+    let heard = Arc::new(Heard::default());
+    let again = start_with(Arc::new(disk.clone()), Arc::clone(&heard)).await.unwrap();
+    assert_eq!(topics(&again.image()), topics(&before));
+    assert_eq!(again.image().cluster_id(), before.cluster_id());
+    assert_eq!(heard.0.lock().len(), 1);
+    again.snapshot().await.unwrap();
+    again.shutdown().await;
+    assert_eq!(names(&disk).len(), 1, "{:?}", names(&disk));
+    let last = start(Arc::new(disk)).await.unwrap();
+    assert_eq!(topics(&last.image()), topics(&before));
 }

@@ -18,6 +18,7 @@ use machine::Machine;
 use network::NoPeers;
 use openraft::{
     Config, Raft, SnapshotPolicy,
+    async_runtime::WatchReceiver,
     errors::{ClientWriteError, Fatal, RaftError},
     impls::BasicNode,
 };
@@ -35,8 +36,9 @@ use crate::{
     store::{OpenError, Store},
 };
 
-/// Bytes of log after which a snapshot is worth its writing: reading them at a start takes some tens of milliseconds.
-const SNAPSHOT_AFTER_BYTES: u64 = 4 << 20;
+/// Replay cost after which a snapshot is worth its writing: some 5,000 small entries, or 4 MiB of large ones, which a
+/// start reads in some tens of milliseconds.
+const SNAPSHOT_AFTER: u64 = 4 << 20;
 
 /// Why the quorum does not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,7 @@ impl RaftLog {
         let opening = tokio::task::spawn_blocking(move || Store::open(&opened_disk, &opened_dir, node));
         let (store, recovered) = opening.await.map_err(|error| RaftStartError::Raft(error.to_string()))??;
         let snapshot = recovered.snapshot.clone();
-        let disk_thread = DiskThread::start(store).map_err(RaftStartError::Thread)?;
+        let disk_thread = DiskThread::start(store, recovered.entries.len()).map_err(RaftStartError::Thread)?;
         let log_store = LogStore::new(disk_thread.clone(), recovered);
         let machine = Machine::new(disk, dir, applier, snapshot).await;
         let raft = Raft::new(node, Arc::new(config()?), NoPeers, log_store, machine).await.map_err(fatal)?;
@@ -102,14 +104,25 @@ impl RaftLog {
         self.raft.voter_ids().filter_map(|id| i32::try_from(id).ok()).map(BrokerId).collect()
     }
 
+    /// Writes a snapshot of all that is applied and drops the log before it.
+    pub(crate) async fn snapshot(&self) -> Result<(), ProposeError> {
+        let applied = self.raft.metrics().borrow_watched().last_applied;
+        self.trigger_snapshot().await?;
+        let wait = self.raft.wait(None);
+        let done = wait.metrics(|metrics| metrics.snapshot >= applied && metrics.purged >= applied, "take a snapshot");
+        done.await.map(drop).map_err(|_| ProposeError::Stopped)
+    }
+
+    async fn trigger_snapshot(&self) -> Result<(), ProposeError> {
+        self.disk_thread.replay_cost().store(0, Ordering::Relaxed);
+        self.raft.trigger().snapshot().await.map_err(|_| ProposeError::Stopped)
+    }
+
     async fn snapshot_when_due(&self) {
-        let written = self.disk_thread.written_bytes();
-        if written.load(Ordering::Relaxed) < SNAPSHOT_AFTER_BYTES {
-            return;
-        }
-        written.store(0, Ordering::Relaxed);
-        if let Err(error) = self.raft.trigger().snapshot().await {
-            tracing::error!(%error, "no snapshot of the metadata");
+        if self.disk_thread.replay_cost().load(Ordering::Relaxed) >= SNAPSHOT_AFTER
+            && self.trigger_snapshot().await.is_err()
+        {
+            tracing::error!("the metadata quorum stopped before it could take a snapshot");
         }
     }
 }
@@ -143,7 +156,8 @@ fn config() -> Result<Config, RaftStartError> {
         election_timeout_min: 500,
         election_timeout_max: 1000,
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: 100,
+        // Nobody has to catch up in a quorum of one.
+        max_in_snapshot_log_to_keep: 0,
         ..Config::default()
     };
     config.validate().map_err(|error| RaftStartError::Raft(error.to_string()))
