@@ -8,6 +8,8 @@ mod frame;
 mod hard_state;
 mod segments;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
