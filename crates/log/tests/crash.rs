@@ -327,4 +327,31 @@ proptest! {
     fn a_killed_process_loses_nothing_that_was_written(ops in prop::collection::vec(op(), 1..60)) {
         check(&ops, None, |disk| (disk.kill(), None))?;
     }
+
+    #[test]
+    fn a_clean_stop_outlives_a_power_cut(ops in prop::collection::vec(op(), 1..40), restarts in 1usize..3) {
+        let mut disk = SimDisk::new(7);
+        let mut model = Model::default();
+        let mut seen = None;
+        for _ in 0..restarts {
+            let dirs = open(&disk).unwrap();
+            let log = dirs.create(&partition(), Uuid([2; 16]), NOW).unwrap();
+            if let Some(seen) = seen {
+                prop_assert_eq!(see(&log), seen);
+            }
+            for op in &ops {
+                model.run(*op, &dirs, &log);
+            }
+            let before = see(&log);
+            dirs.close(BrokerEpoch(1)).unwrap();
+            drop((log, dirs));
+            disk = disk.power_cut();
+            let dirs = open(&disk).unwrap();
+            prop_assert_eq!(dirs.clean_stop_epoch(), Some(BrokerEpoch(1)));
+            prop_assert!(dirs.loaded(&partition()).is_none(), "nothing is recovered");
+            prop_assert_eq!(&see(&dirs.log(&partition(), NOW).unwrap()), &before);
+            dirs.close(BrokerEpoch(1)).unwrap();
+            seen = Some(before);
+        }
+    }
 }

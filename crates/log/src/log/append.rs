@@ -78,7 +78,7 @@ impl Log {
     ) -> Result<Appended, AppendError> {
         let marker = marker_of(&batch.header, &batch.body);
         let mut writer = self.writer.lock();
-        self.check_online(origin)?;
+        self.check_online()?;
         let header = self.place(batch, epoch, origin)?;
         if let Verdict::Duplicate(mark) = writer.producers.check(&header, marker.as_ref(), origin)? {
             return Ok(self.duplicate(&header, mark));
@@ -89,11 +89,9 @@ impl Log {
         Ok(self.appended(&header, now))
     }
 
-    fn check_online(&self, origin: Origin) -> Result<(), AppendError> {
+    fn check_online(&self) -> Result<(), AppendError> {
         match self.state() {
             LogState::Online => Ok(()),
-            // A follower heals a damaged log by fetching what it lacks.
-            LogState::Damaged if origin == Origin::Replication => Ok(()),
             other => Err(AppendError::NotOnline(other)),
         }
     }

@@ -8,7 +8,11 @@ use std::{
 
 use ottla_types::{Millis, Offset};
 
-use super::{Log, LogState, Writer, load, roll};
+use super::{
+    Log, LogState, Writer,
+    load::{self, Replay},
+    roll,
+};
 use crate::{
     FlushError,
     producer_state::ProducerStates,
@@ -226,7 +230,8 @@ impl Log {
         let start = load::newest_snapshot(self.disk(), &self.dir, end)?;
         writer.snapshot_at = start.as_ref().map(|(offset, _)| *offset);
         let (from, states) = start.unwrap_or((Offset::ZERO, ProducerStates::default()));
-        writer.producers = load::replay(&segments, states, from, None)?;
+        let replay = Replay { segments: &segments, reindex_from: None, snapshots: None };
+        writer.producers = replay.run(states, from)?;
         writer.producers.advance_high_watermark(self.high_watermark());
         self.publish_unstable(&writer.producers);
         Ok(())

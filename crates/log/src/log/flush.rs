@@ -9,10 +9,18 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use ottla_disk::OpenMode;
 use ottla_types::{Millis, Offset};
 
 use super::{Log, LogState};
-use crate::{checkpoint, flusher::Flushed, segment::Segment};
+use crate::{
+    checkpoint,
+    flusher::Flushed,
+    segment::{
+        Segment,
+        name::{FileKind, file_name},
+    },
+};
 
 /// Why records are not durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -160,28 +168,55 @@ impl Log {
         written
     }
 
-    /// Flushes everything, writes all that a restart needs to scan nothing, and closes the files.
+    /// Flushes everything, writes all that a restart needs to scan nothing, and closes the files. Nothing is appended from
+    /// the beginning of this call on.
     ///
     /// # Errors
-    /// As the file system says; the next start must then recover.
+    /// As the file system says, or the log is offline or damaged; the next start must then recover.
     pub fn close(&self) -> io::Result<()> {
-        if self.state() == LogState::Closed {
+        let before = self.state();
+        if before == LogState::Closed {
             return Ok(());
         }
-        let flushed = self.flush();
-        let closed = flushed.map_err(io::Error::other).and_then(|_| self.write_closing_files());
+        let writer = self.writer.lock(); // who appends right now is waited for
         self.worsen(LogState::Closed);
+        drop(writer);
+        let closed = match before {
+            LogState::Online => self.write_closing_files(),
+            _ => Err(io::Error::other("the log is not whole")),
+        };
+        if closed.is_ok() {
+            self.flush_waiters.answer(self.flushed());
+        }
         self.flush_waiters.fail(FlushError::Closed);
         self.close_files();
         closed
     }
 
     fn write_closing_files(&self) -> io::Result<()> {
+        let _one_at_a_time = self.flushing.lock();
+        let log_end = self.log_end();
         let mut writer = self.writer.lock();
         writer.active.finish_indexes()?;
-        self.write_snapshot(&mut writer, self.log_end())?;
+        self.write_snapshot(&mut writer, log_end)?;
         drop(writer);
+        self.sync_side_files(log_end)?;
+        self.sync(self.flushed().min(log_end), log_end)?;
+        self.flushed.store(log_end.0, Ordering::Release);
         self.persist_epochs()
+    }
+
+    /// Indexes, and the producer snapshot of `at`: after a clean stop they are trusted.
+    fn sync_side_files(&self, at: Offset) -> io::Result<()> {
+        for segment in self.segments.load().iter() {
+            let synced = segment.sync_indexes()?;
+            self.names_dirty.fetch_or(synced, Ordering::AcqRel);
+        }
+        if self.names_dirty.load(Ordering::Acquire) {
+            let snapshot = self.dir.join(file_name(at, FileKind::Snapshot));
+            self.disk().open(&snapshot, OpenMode::Write)?.sync_data()?;
+        }
+        Ok(())
     }
 
     /// Closes the open files; what uses them later opens them again.

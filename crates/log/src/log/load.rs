@@ -13,7 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use ottla_disk::Disk;
+use ottla_disk::{Disk, DiskFile};
 use ottla_records::HEADER_LEN;
 use ottla_types::{Millis, Offset, TopicPartition};
 use parking_lot::{Mutex, RwLock};
@@ -25,11 +25,11 @@ use crate::{
     batch::marker_of,
     checkpoint::{self, CheckpointError},
     epochs::LeaderEpochs,
-    producer_state::{ProducerStates, read_snapshot},
+    producer_state::{CompletedTransaction, ProducerStates, read_snapshot, write_snapshot},
     segment::{
         Segment,
-        name::{FileKind, parse_file_name},
-        walk::WalkError,
+        name::{FileKind, file_name, parse_file_name},
+        walk::{Placed, WalkError},
     },
 };
 
@@ -134,6 +134,8 @@ struct Loaded {
     epochs_dirty: bool,
     log_end: Offset,
     log_start: Offset,
+    /// Whether there was no log before.
+    created: bool,
     report: LoadReport,
 }
 
@@ -153,7 +155,8 @@ impl Loading {
             )?);
             let report = LoadReport { recovered: !self.start.clean, ..LoadReport::default() };
             let log_end = segments[0].base();
-            return self.finish(segments, Recovered { log_end, report, ..Recovered::default() });
+            let loaded = self.finish(segments, Recovered { log_end, report, ..Recovered::default() })?;
+            return Ok(Loaded { created: true, ..loaded });
         }
         let recovered = match self.resume_clean(&segments)? {
             Some(log_end) => Recovered { log_end, ..Recovered::default() },
@@ -206,7 +209,9 @@ impl Loading {
         let snapshot = newest_snapshot(self.disk(), &self.dir, before)?;
         let snapshot_at = snapshot.as_ref().map(|(offset, _)| *offset);
         let (from, states) = snapshot.unwrap_or((Offset::ZERO, ProducerStates::default()));
-        let producers = match replay(&segments, states, from, reindex_from) {
+        let snapshots = report.recovered.then_some((self.disk(), &*self.dir));
+        let replay = Replay { segments: &segments, reindex_from, snapshots };
+        let producers = match replay.run(states, from) {
             Ok(producers) => producers,
             Err(WalkError::Io(error)) => return Err(error),
             Err(WalkError::Bad { position, .. }) => {
@@ -214,7 +219,8 @@ impl Loading {
                 ProducerStates::default()
             }
         };
-        Ok(Loaded { segments, producers, snapshot_at, epochs, epochs_dirty, log_end, log_start, report })
+        let created = false;
+        Ok(Loaded { segments, producers, snapshot_at, epochs, epochs_dirty, log_end, log_start, created, report })
     }
 
     /// The epochs of the checkpoint; where it cannot be read, of the batches' own headers.
@@ -259,7 +265,8 @@ impl Loaded {
             .unwrap_or_else(|| Arc::new(Segment::new(&env.handles, &dir, self.log_end, false)));
         let first_unstable = producers.first_unstable().map_or(NO_OFFSET, |offset| offset.0);
         let base = active.base();
-        let flushed = flushed.min(self.log_end);
+        // Where the log is damaged the recovery point stays where it was: the next start must find the damage again.
+        let flushed = if state == LogState::Damaged { flushed } else { flushed.min(self.log_end) };
         let log = Arc::new_cyclic(|this| Log {
             this: this.clone(),
             writer: Mutex::new(Writer {
@@ -281,7 +288,7 @@ impl Loaded {
             flushed: AtomicI64::new(flushed.0),
             dirty_since: AtomicI64::new(if flushed < self.log_end { loading.now.0 } else { Millis::NONE.0 }),
             state: AtomicU8::new(state as u8),
-            names_dirty: AtomicBool::new(true),
+            names_dirty: AtomicBool::new(self.created || self.report.recovered),
             epochs_dirty: AtomicBool::new(self.epochs_dirty),
             flushing: Mutex::default(),
             flush_waiters: crate::flusher::FlushWaiters::default(),
@@ -311,31 +318,49 @@ pub(super) fn newest_snapshot(
     Ok(None)
 }
 
-/// Brings producer states from `from` to the end of the last segment. Aborted transactions whose marker is not below
-/// `reindex_from` are put into the index again.
-pub(super) fn replay(
-    segments: &[Arc<Segment>],
-    mut states: ProducerStates,
-    from: Offset,
-    reindex_from: Option<Offset>,
-) -> Result<ProducerStates, WalkError> {
-    let first = segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
-    for segment in &segments[first..] {
-        let start = segment.locate(from)?.position();
-        segment.walk(start, |file, placed| {
-            let header = &placed.header;
-            if header.base_offset < from || !header.has_producer_id() {
-                return Ok(true);
+/// Brings producer states up to the end of a log.
+pub(super) struct Replay<'a> {
+    pub(super) segments: &'a [Arc<Segment>],
+    /// Aborted transactions whose marker is not below this are put into the index again.
+    pub(super) reindex_from: Option<Offset>,
+    /// Where the snapshots that belong to the beginnings of segments are written again.
+    pub(super) snapshots: Option<(&'a dyn Disk, &'a Path)>,
+}
+
+impl Replay<'_> {
+    /// The states at the log end, where `states` are those at `from`.
+    pub(super) fn run(&self, mut states: ProducerStates, from: Offset) -> Result<ProducerStates, WalkError> {
+        let first = self.segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
+        for segment in &self.segments[first..] {
+            if let Some((disk, dir)) = self.snapshots.filter(|_| segment.base() > from) {
+                let path = dir.join(file_name(segment.base(), FileKind::Snapshot));
+                checkpoint::write_plain(disk, &path, &write_snapshot(&states))?;
             }
-            let is_marker = header.attributes.is_control() && header.size_in_bytes() <= CONTROL_BATCH_MAX;
-            let marker = if is_marker { marker_of(header, &batch_bytes(file, &placed)?[HEADER_LEN..]) } else { None };
-            let completed = states.record(header, marker.as_ref()).filter(|completed| completed.aborted);
-            if let Some(completed) = completed.filter(|done| reindex_from.is_some_and(|from| done.last_offset >= from))
-            {
-                segment.append_aborted(&states.aborted(&completed))?;
-            }
-            Ok::<_, WalkError>(true)
-        })?;
+            let start = segment.locate(from)?.position();
+            segment.walk(start, |file, placed| self.take_in(&mut states, segment, file, &placed, from))?;
+        }
+        Ok(states)
     }
-    Ok(states)
+
+    fn take_in(
+        &self,
+        states: &mut ProducerStates,
+        segment: &Segment,
+        file: &dyn DiskFile,
+        placed: &Placed,
+        from: Offset,
+    ) -> Result<bool, WalkError> {
+        let header = &placed.header;
+        if header.base_offset < from || !header.has_producer_id() {
+            return Ok(true);
+        }
+        let is_marker = header.attributes.is_control() && header.size_in_bytes() <= CONTROL_BATCH_MAX;
+        let marker = if is_marker { marker_of(header, &batch_bytes(file, placed)?[HEADER_LEN..]) } else { None };
+        let completed = states.record(header, marker.as_ref()).filter(|completed| completed.aborted);
+        let wanted = |done: &CompletedTransaction| self.reindex_from.is_some_and(|from| done.last_offset >= from);
+        if let Some(completed) = completed.filter(wanted) {
+            segment.append_aborted(&states.aborted(&completed))?;
+        }
+        Ok(true)
+    }
 }

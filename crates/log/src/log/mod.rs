@@ -58,7 +58,8 @@ pub(crate) struct LogEnv {
 pub enum LogState {
     /// All is well.
     Online = 0,
-    /// A batch that was durable is damaged. What lies before it is served; a leader must not append behind it.
+    /// A batch that was durable is damaged. What lies before it is served, nothing is appended. A follower that can
+    /// fetch the rest from its leader goes on after [`Log::discard_damaged`].
     Damaged = 1,
     /// Writing or flushing failed; nothing is appended any more.
     Offline = 2,

@@ -106,6 +106,7 @@ impl Log {
         let name = file_name(at, FileKind::Snapshot);
         write_plain(self.disk(), &self.dir.join(name), &write_snapshot(&writer.producers))?;
         writer.snapshot_at = Some(at);
+        self.names_dirty.store(true, Ordering::Release);
         Ok(())
     }
 }

@@ -81,6 +81,10 @@ fn a_broken_batch_below_the_recovery_point_is_damage_and_nothing_is_cut() {
     ));
     assert_eq!(read_all(&log, 0, 1), (0..6).collect::<Vec<_>>(), "what lies before the damage is served");
     assert_eq!(fs::metadata(log_file(&bed, 0)).unwrap().len(), 10 * len, "nothing is cut");
+    assert_eq!(log.persist_side_files().unwrap(), Offset(7), "the recovery point stays");
+    assert!(log.close().is_err(), "no stop is clean with it");
+    let (log, again) = bed.crash(7);
+    assert_eq!(again.damage, report.damage, "the next start finds it again");
     log.discard_damaged(NOW).unwrap();
     assert_eq!(log.state(), LogState::Online);
     assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(6));
@@ -157,6 +161,7 @@ fn lost_and_broken_side_files_are_made_again() {
             assert_eq!(read_all(&log, 0, 1), (0..41).collect::<Vec<_>>());
             log.close().unwrap();
             assert_eq!(indexes(&bed), before, "clean {clean}, spoilt with {spoil:?}");
+            assert!(clean || snapshots(&bed) == bases.len(), "one per segment but the first, and one at the end");
         }
     }
 }
@@ -208,6 +213,11 @@ fn a_log_that_lost_its_first_segment_is_damaged_or_begins_anew() {
     }
 }
 
+fn snapshots(bed: &Bed) -> usize {
+    let names = fs::read_dir(bed.dir()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with("snapshot")).count()
+}
+
 #[test]
 fn producer_snapshots_of_lost_batches_go_and_strays_too() {
     let mut bed = Bed::small_segments(1 << 20, 500);
@@ -216,10 +226,6 @@ fn producer_snapshots_of_lost_batches_go_and_strays_too() {
     append(&log, &checked(&idempotent(1, 0, 0, 1).build().unwrap()));
     append(&log, &checked(&idempotent(1, 0, 1, 1).build().unwrap()));
     log.close().unwrap();
-    let snapshots = |bed: &Bed| {
-        let names = fs::read_dir(bed.dir()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.ends_with("snapshot")).count()
-    };
     assert_eq!(snapshots(&bed), 1);
     chop(&log_file(&bed, 0), 1);
     let (log, _) = bed.crash(10);
