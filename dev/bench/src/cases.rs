@@ -1,0 +1,95 @@
+//! The cases, by name.
+
+/// Who produces or consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// librdkafka, through the Rust client.
+    Librdkafka,
+    /// Apache Kafka's Java client.
+    Java,
+    /// A loop that asks and throws away what comes.
+    Bare,
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Start on a formatted folder, idle memory, stop.
+    StartStop,
+    /// Send records of a size as fast as they are acknowledged.
+    Produce(Client, u32, &'static str),
+    /// Read records of a size that are in the page cache.
+    Consume(Client, u32),
+    /// Send records of a size at a fixed rate, without linger.
+    Latency(u32),
+    /// Receive from a socket and write to a file, without a broker.
+    BareReceive,
+    /// Send a file with `sendfile`, without a broker.
+    BareSendfile,
+}
+
+/// One case.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    /// What it is called in arguments and results.
+    pub(crate) name: &'static str,
+    /// What is done.
+    pub(crate) work: Work,
+    /// Broker and client each have a processor of their own.
+    pub(crate) confined: bool,
+}
+
+impl Case {
+    /// True when the case needs a broker that it does not start itself.
+    pub(crate) fn needs_broker(&self) -> bool {
+        !matches!(self.work, Work::StartStop | Work::BareReceive | Work::BareSendfile)
+    }
+
+    /// True when the case measures the machine and no broker.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self.work, Work::BareReceive | Work::BareSendfile)
+    }
+}
+
+const fn case(name: &'static str, work: Work) -> Case {
+    Case { name, work, confined: false }
+}
+
+const fn confined(name: &'static str, work: Work) -> Case {
+    Case { name, work, confined: true }
+}
+
+use Client::{Bare, Java, Librdkafka};
+use Work::{Consume, Latency, Produce};
+
+/// In the order in which they are run.
+pub(crate) const ALL: [Case; 22] = [
+    case("bare-receive", Work::BareReceive),
+    case("bare-sendfile", Work::BareSendfile),
+    case("start-stop", Work::StartStop),
+    case("produce-1k-acks1-librdkafka", Produce(Librdkafka, 1024, "1")),
+    case("produce-1k-acksall-librdkafka", Produce(Librdkafka, 1024, "all")),
+    case("produce-1k-acks1-java", Produce(Java, 1024, "1")),
+    case("produce-1k-acksall-java", Produce(Java, 1024, "all")),
+    case("consume-1k-librdkafka", Consume(Librdkafka, 1024)),
+    case("consume-1k-java", Consume(Java, 1024)),
+    case("consume-1k-bare", Consume(Bare, 1024)),
+    case("latency-1k-java", Latency(1024)),
+    case("produce-100b-acks1-librdkafka", Produce(Librdkafka, 100, "1")),
+    case("produce-100b-acksall-librdkafka", Produce(Librdkafka, 100, "all")),
+    case("produce-100b-acks1-java", Produce(Java, 100, "1")),
+    case("produce-100b-acksall-java", Produce(Java, 100, "all")),
+    case("consume-100b-librdkafka", Consume(Librdkafka, 100)),
+    case("consume-100b-java", Consume(Java, 100)),
+    case("consume-100b-bare", Consume(Bare, 100)),
+    confined("confined-produce-1k-librdkafka", Produce(Librdkafka, 1024, "all")),
+    confined("confined-produce-1k-java", Produce(Java, 1024, "all")),
+    confined("confined-consume-1k-librdkafka", Consume(Librdkafka, 1024)),
+    confined("confined-consume-1k-bare", Consume(Bare, 1024)),
+];
+
+/// The cases whose name holds one of `names`; all of them when there are none.
+pub(crate) fn matching(names: &[String]) -> Vec<Case> {
+    let wanted = |case: &Case| names.is_empty() || names.iter().any(|name| case.name.contains(name.as_str()));
+    ALL.into_iter().filter(wanted).collect()
+}

@@ -1,0 +1,66 @@
+//! What is measured with: record counts, sizes, client settings. All of it is written into the result.
+
+use serde::Serialize;
+
+/// Partitions of every topic.
+pub(crate) const PARTITIONS: i32 = 6;
+/// What a Kafka client is given as its batch size and linger, librdkafka and Java alike.
+pub(crate) const BATCH_BYTES: u32 = 131_072;
+/// See [`BATCH_BYTES`].
+pub(crate) const LINGER_MS: u32 = 5;
+/// How much a bare loop receives or sends with one call.
+pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
+/// How much a fetch may bring per partition.
+pub(crate) const FETCH_BYTES: u32 = 1_048_576;
+/// Options of every Java client.
+pub(crate) const CLIENT_JVM: [&str; 5] = ["-Xms512M", "-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
+/// Both brokers delete the files of a deleted topic soon, so that one case's data is not written to disk in the next.
+pub(crate) const BROKER_PROPERTIES: [(&str, &str); 1] = [("log.segment.delete.delay.ms", "1000")];
+/// Processors of the broker and of the client where they are kept apart.
+pub(crate) const CONFINED: (&str, &str) = ("0", "1");
+
+/// How much.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Parameters {
+    /// Alternating runs.
+    pub(crate) runs: usize,
+    /// Payload of a produce or consume case, in bytes.
+    pub(crate) payload_bytes: u64,
+    /// Records that a Java client sends or reads before it is measured, as a part of all.
+    pub(crate) warm_up_part: f64,
+    /// Records per second of the latency case.
+    pub(crate) latency_records_per_second: u64,
+    /// Seconds of the latency case, after as many to warm up.
+    pub(crate) latency_seconds: u64,
+    /// Bytes that a bare `sendfile` and a bare reader move; a whole number of payloads.
+    pub(crate) bare_bytes: u64,
+    /// Seconds after the start until an idle broker's memory is read.
+    pub(crate) idle_seconds: u64,
+}
+
+impl Parameters {
+    /// What published figures stand on.
+    pub(crate) fn full() -> Parameters {
+        Parameters {
+            runs: 5,
+            payload_bytes: 1_000_000_000,
+            warm_up_part: 0.5,
+            latency_records_per_second: 20_000,
+            latency_seconds: 20,
+            bare_bytes: 4_000_000_000,
+            idle_seconds: 5,
+        }
+    }
+
+    /// A look whether everything works.
+    pub(crate) fn quick() -> Parameters {
+        Parameters {
+            runs: 1,
+            payload_bytes: 100_000_000,
+            latency_seconds: 3,
+            bare_bytes: 1_000_000_000,
+            idle_seconds: 2,
+            ..Parameters::full()
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The rounds: each broker once per round, the first one of a round being the second of the next.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ottla_peer::java::Jars;
+use serde::Serialize;
+
+use crate::brokers::{Broker, Side};
+use crate::cases::{Case, Client, Work};
+use crate::clients::{self, JavaLoad, Latencies, Measured};
+use crate::parameters::{CONFINED, LINGER_MS, Parameters};
+
+const GB: f64 = 1e9;
+const MB: f64 = 1e6;
+
+/// What one case gave in one round.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Measurement {
+    /// Counted from 0.
+    pub(crate) round: usize,
+    /// Whose broker.
+    pub(crate) side: Side,
+    /// Name of the case.
+    pub(crate) case: &'static str,
+    /// By name; the unit is part of the name.
+    pub(crate) metrics: BTreeMap<&'static str, f64>,
+}
+
+/// Runs all rounds.
+pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Result<Vec<Measurement>> {
+    let mut measurements = Vec::new();
+    for round in 0..parameters.runs {
+        println!("round {} of {}", round + 1, parameters.runs);
+        let mut add = |side, case: &Case, metrics: BTreeMap<_, _>| {
+            println!("  {side:?} {}: {}", case.name, line(&metrics));
+            measurements.push(Measurement { round, side, case: case.name, metrics });
+        };
+        for case in cases.iter().filter(|case| case.is_bare()) {
+            add(Side::Bare, case, bare(case, parameters)?);
+        }
+        let mut order = sides.to_vec();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for side in order {
+            for confined in [false, true] {
+                let of_session: Vec<_> = cases.iter().filter(|it| !it.is_bare() && it.confined == confined).collect();
+                session(side, &of_session, parameters, confined, &mut |case, metrics| add(side, case, metrics))?;
+            }
+        }
+    }
+    Ok(measurements)
+}
+
+fn line(metrics: &BTreeMap<&str, f64>) -> String {
+    metrics.iter().map(|(name, value)| format!("{name} {value:.3}")).collect::<Vec<_>>().join(", ")
+}
+
+/// One start of a broker and every case on it.
+fn session(
+    side: Side,
+    cases: &[&Case],
+    parameters: &Parameters,
+    confined: bool,
+    add: &mut impl FnMut(&Case, BTreeMap<&'static str, f64>),
+) -> Result<()> {
+    if cases.is_empty() {
+        return Ok(());
+    }
+    let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
+    let (broker_cpus, client_cpus) = if confined { (Some(CONFINED.0), Some(CONFINED.1)) } else { (None, None) };
+    let mut broker = Broker::start(side, folder.path(), broker_cpus)?;
+    for case in cases.iter().filter(|case| case.work == Work::StartStop) {
+        add(case, start_stop(&mut broker, parameters)?);
+    }
+    let mut session =
+        Session { broker, parameters, client_cpus, jars: Jars::fetch()?, filled: BTreeMap::new(), topics: 0 };
+    for case in cases.iter().filter(|case| case.needs_broker()) {
+        let metrics = session.run(case).with_context(|| format!("{side:?} {}", case.name))?;
+        add(case, metrics);
+    }
+    session.broker.stop().map(drop)
+}
+
+/// Start on a folder that was used before, idle memory, stop.
+fn start_stop(broker: &mut Broker, parameters: &Parameters) -> Result<BTreeMap<&'static str, f64>> {
+    broker.stop()?;
+    let start = broker.start_again()?;
+    std::thread::sleep(Duration::from_secs(parameters.idle_seconds));
+    let idle = broker.usage()?;
+    let stop = broker.stop()?;
+    broker.start_again()?;
+    Ok(BTreeMap::from([
+        ("start_ms", start.as_secs_f64() * 1e3),
+        ("idle_rss_mb", idle.resident_bytes as f64 / MB),
+        ("stop_ms", stop.as_secs_f64() * 1e3),
+    ]))
+}
+
+struct Session<'a> {
+    broker: Broker,
+    parameters: &'a Parameters,
+    client_cpus: Option<&'static str>,
+    jars: Jars,
+    /// The topic with records of a size, for the consumers.
+    filled: BTreeMap<u32, String>,
+    topics: usize,
+}
+
+impl Session<'_> {
+    fn run(&mut self, case: &Case) -> Result<BTreeMap<&'static str, f64>> {
+        match case.work {
+            Work::Produce(client, size, acks) => self.produce(client, size, acks),
+            Work::Consume(client, size) => self.consume(client, size),
+            Work::Latency(size) => self.latency(size),
+            Work::StartStop | Work::BareReceive | Work::BareSendfile => Ok(BTreeMap::new()),
+        }
+    }
+
+    fn topic(&mut self) -> Result<String> {
+        self.topics += 1;
+        let topic = format!("bench-{}", self.topics);
+        clients::worker(&["create", &self.broker.bootstrap(), &topic], None)?;
+        Ok(topic)
+    }
+
+    fn records(&self, size: u32) -> u64 {
+        self.parameters.payload_bytes / u64::from(size)
+    }
+
+    /// Runs `work`; what it measured together with what the broker used meanwhile.
+    fn observe(&self, size: u32, work: impl FnOnce() -> Result<Measured>) -> Result<BTreeMap<&'static str, f64>> {
+        let before = self.broker.usage()?;
+        let measured = work()?;
+        let after = self.broker.usage()?;
+        let bytes = |records: u64| records as f64 * f64::from(size);
+        let mut metrics = BTreeMap::from([
+            ("mb_per_s", bytes(measured.records) / MB / measured.seconds),
+            ("records_per_s", measured.records as f64 / measured.seconds),
+            ("broker_cpu_s_per_gb", (after.cpu_seconds - before.cpu_seconds) / (bytes(measured.records_in_all) / GB)),
+            ("rss_mb", after.resident_bytes as f64 / MB),
+        ]);
+        if measured.cpu_seconds > 0.0 {
+            metrics.insert("client_cpu_s_per_gb", measured.cpu_seconds / (bytes(measured.records) / GB));
+        }
+        Ok(metrics)
+    }
+
+    fn produce_librdkafka(&self, topic: &str, size: u32, acks: &str) -> Result<Measured> {
+        let (bootstrap, size, count) = (self.broker.bootstrap(), size.to_string(), self.records(size).to_string());
+        let batching = clients::batching();
+        let mut arguments = vec!["produce", &bootstrap, topic, &size, &count, acks];
+        arguments.extend(batching.iter().map(String::as_str));
+        clients::worker(&arguments, self.client_cpus)
+    }
+
+    fn produce(&mut self, client: Client, size: u32, acks: &'static str) -> Result<BTreeMap<&'static str, f64>> {
+        let topic = self.topic()?;
+        let records = self.records(size);
+        let metrics = self.observe(size, || {
+            if client == Client::Librdkafka {
+                return self.produce_librdkafka(&topic, size, acks);
+            }
+            let warm_up = (records as f64 * self.parameters.warm_up_part) as u64;
+            let bootstrap = self.broker.bootstrap();
+            let load = JavaLoad {
+                bootstrap: &bootstrap,
+                topic: &topic,
+                size,
+                records,
+                warm_up,
+                rate: None,
+                acks,
+                linger_ms: LINGER_MS,
+                cpus: self.client_cpus,
+            };
+            Ok(clients::java_produce(&self.jars, &load)?.0)
+        })?;
+        // The first topic with exactly so many records stays for the consumers.
+        if client == Client::Librdkafka && !self.filled.contains_key(&size) {
+            self.filled.insert(size, topic);
+        } else {
+            clients::worker(&["delete", &self.broker.bootstrap(), &topic], None)?;
+        }
+        Ok(metrics)
+    }
+
+    fn consume(&mut self, client: Client, size: u32) -> Result<BTreeMap<&'static str, f64>> {
+        if !self.filled.contains_key(&size) {
+            let topic = self.topic()?;
+            self.produce_librdkafka(&topic, size, "all")?;
+            self.filled.insert(size, topic);
+        }
+        let topic = &self.filled[&size];
+        let (bootstrap, records) = (self.broker.bootstrap(), self.records(size));
+        let (count, passes) =
+            (records.to_string(), (self.parameters.bare_bytes / self.parameters.payload_bytes).max(1).to_string());
+        self.observe(size, || match client {
+            Client::Librdkafka => clients::worker(&["consume", &bootstrap, topic, &count], self.client_cpus),
+            Client::Bare => clients::worker(&["fetch", &bootstrap, topic, &count, &passes], self.client_cpus),
+            Client::Java => clients::java_consume(&self.jars, &bootstrap, topic, records, self.client_cpus),
+        })
+    }
+
+    fn latency(&mut self, size: u32) -> Result<BTreeMap<&'static str, f64>> {
+        let topic = self.topic()?;
+        let records = self.parameters.latency_records_per_second * self.parameters.latency_seconds;
+        let mut latencies = Latencies::default();
+        let bootstrap = self.broker.bootstrap();
+        let load = JavaLoad {
+            bootstrap: &bootstrap,
+            topic: &topic,
+            size,
+            records,
+            warm_up: records,
+            rate: Some(self.parameters.latency_records_per_second),
+            acks: "all",
+            linger_ms: 0,
+            cpus: self.client_cpus,
+        };
+        let mut metrics = self.observe(size, || {
+            let (measured, found) = clients::java_produce(&self.jars, &load)?;
+            latencies = found;
+            Ok(measured)
+        })?;
+        metrics.extend([("p50_ms", latencies.p50), ("p99_ms", latencies.p99), ("p999_ms", latencies.p999)]);
+        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        Ok(metrics)
+    }
+}
+
+/// A bare loop between two processes.
+fn bare(case: &Case, parameters: &Parameters) -> Result<BTreeMap<&'static str, f64>> {
+    let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
+    let file = folder.path().join("data");
+    let bytes = parameters.bare_bytes.to_string();
+    let measured = if case.work == Work::BareReceive {
+        let size = parameters.payload_bytes.to_string();
+        between(&["bare-receive", &size, &file.to_string_lossy()], &|address| {
+            vec!["bare-send".into(), address, size.clone()]
+        })?
+    } else {
+        fill(&file, parameters.payload_bytes)?;
+        between(&["bare-sendfile", &bytes, &file.to_string_lossy()], &|address| vec!["bare-drain".into(), address])?
+    };
+    Ok(BTreeMap::from([
+        ("mb_per_s", measured.records as f64 / MB / measured.seconds),
+        ("broker_cpu_s_per_gb", measured.cpu_seconds / (measured.records as f64 / GB)),
+    ]))
+}
+
+fn fill(file: &Path, bytes: u64) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::fs::File::create(file)?;
+    let chunk = vec![7; 1 << 20];
+    for _ in 0..=bytes >> 20 {
+        out.write_all(&chunk)?;
+    }
+    Ok(())
+}
+
+/// Starts the end that listens and then the other one; what the first one measured.
+fn between(listening: &[&str], connecting: &dyn Fn(String) -> Vec<String>) -> Result<Measured> {
+    let mut first = Ended(clients::start_worker(listening)?);
+    let mut lines = BufReader::new(first.0.stdout.take().context("no output")?).lines();
+    let address = lines.next().context("no address")??;
+    let arguments = connecting(address);
+    clients::worker(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), None)?;
+    let report = lines.next().context("no report")??;
+    ensure!(first.0.wait()?.success(), "the listening end failed");
+    clients::parse(&report)
+}
+
+/// A child that does not outlive an error.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

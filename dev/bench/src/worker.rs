@@ -1,0 +1,68 @@
+//! What a process of its own does: one client, or one end of a bare loop. It reports one line of JSON.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::clients::Measured;
+
+mod bare;
+mod fetch;
+mod librdkafka;
+
+/// A job and its parameters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Job {
+    /// Makes a topic
+    Create { bootstrap: String, topic: String },
+    /// Deletes a topic
+    Delete { bootstrap: String, topic: String },
+    /// Produces with librdkafka
+    Produce(librdkafka::Load),
+    /// Consumes with librdkafka
+    Consume { bootstrap: String, topic: String, records: u64 },
+    /// Consumes with bare fetch requests
+    Fetch { bootstrap: SocketAddr, topic: String, records: u64, passes: u64 },
+    /// Receives and writes to a file
+    BareReceive { bytes: u64, file: PathBuf },
+    /// Sends to a bare receiver
+    BareSend { address: SocketAddr, bytes: u64 },
+    /// Sends a file with `sendfile` again and again
+    BareSendfile { bytes: u64, file: PathBuf },
+    /// Reads what a bare sender sends and throws it away
+    BareDrain { address: SocketAddr },
+}
+
+/// Does one job and prints its report.
+pub(crate) fn run(job: &Job) -> Result<()> {
+    let measured = match job {
+        Job::Create { bootstrap, topic } => librdkafka::create(bootstrap, topic)?,
+        Job::Delete { bootstrap, topic } => librdkafka::delete(bootstrap, topic)?,
+        Job::Produce(load) => librdkafka::produce(load)?,
+        Job::Consume { bootstrap, topic, records } => librdkafka::consume(bootstrap, topic, *records)?,
+        Job::Fetch { bootstrap, topic, records, passes } => fetch::consume(*bootstrap, topic, *records, *passes)?,
+        Job::BareReceive { bytes, file } => bare::receive(*bytes, file)?,
+        Job::BareSend { address, bytes } => bare::send(*address, *bytes)?,
+        Job::BareSendfile { bytes, file } => bare::sendfile_loop(*bytes, file)?,
+        Job::BareDrain { address } => bare::drain(*address)?,
+    };
+    println!("{}", serde_json::to_string(&measured)?);
+    Ok(())
+}
+
+/// CPU time of this process so far, in seconds.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Measures `work`, which says how many records or bytes it moved.
+fn measure(work: impl FnOnce() -> Result<u64>) -> Result<Measured> {
+    let (begin, cpu) = (std::time::Instant::now(), cpu_seconds());
+    let records = work()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    Ok(Measured { records, seconds, cpu_seconds: cpu_seconds() - cpu, records_in_all: records })
+}
