@@ -31,7 +31,6 @@ pub(crate) struct Requests {
 pub(crate) struct ReplyTo {
     pub(crate) api: ApiKey,
     pub(crate) version: i16,
-    pub(crate) client_id: Option<String>,
     correlation_id: i32,
     arrived: Instant,
     total: Option<Histogram>,
@@ -75,7 +74,6 @@ impl ReplyTo {
         Self {
             api: header.api,
             version: header.version,
-            client_id: header.client_id.clone(),
             correlation_id: header.correlation_id,
             arrived,
             total,

@@ -38,8 +38,14 @@ pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
 fn look_after_logs(dirs: &LogDirs, now: Millis, checkpoint: bool) {
     dirs.flush_due(now);
     let removed = dirs.remove_retired().map(drop);
-    let stored = if checkpoint { dirs.checkpoint().and_then(|()| dirs.checkpoint_high_watermarks()) } else { Ok(()) };
+    let stored = if checkpoint { store(dirs) } else { Ok(()) };
     for error in [removed, stored].into_iter().filter_map(Result::err) {
         tracing::warn!(%error, "upkeep of the data directories");
     }
+}
+
+/// Checkpoints; segments below a log start that has been stored then go.
+fn store(dirs: &LogDirs) -> std::io::Result<()> {
+    dirs.remove_old_segments()?;
+    dirs.checkpoint_high_watermarks()
 }

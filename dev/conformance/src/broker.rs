@@ -71,6 +71,14 @@ impl Broker {
         }
     }
 
+    /// The running process of Ottla, to look at its memory; none of another broker.
+    pub fn process(&self) -> Option<&BrokerProcess> {
+        match &self.kind {
+            Kind::Ottla(ottla) => ottla.process.as_ref(),
+            Kind::Kafka(_) | Kind::External => None,
+        }
+    }
+
     /// kill -9.
     pub fn kill(&mut self) -> Result<()> {
         match &mut self.kind {

@@ -1,18 +1,17 @@
-//! Apache Kafka's command-line tools against the broker, each as a person would call it.
+//! Apache Kafka's command-line tools against the broker, with the words that a person would type.
 
+use std::cell::RefCell;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use ottla_conformance::{Broker, Suite};
 use ottla_peer::java::Jars;
-use ottla_peer::run::{Output, run_with_input};
-
-const DEADLINE: Duration = Duration::from_secs(120);
+use ottla_peer::run::Output;
 
 fn main() -> ExitCode {
     ottla_conformance::run("java_tools", &[], |suite, broker| {
-        let tools = Tools { jars: Jars::fetch()?, bootstrap: broker.bootstrap() };
+        let machine = RefCell::new(ottla_peer::tools::Tools::start(&Jars::fetch()?)?);
+        let tools = Tools { machine, bootstrap: broker.bootstrap() };
         topics(suite, broker, &tools);
         configs(suite, broker, &tools);
         records(suite, broker, &tools);
@@ -129,10 +128,8 @@ fn records(suite: &mut Suite, broker: &Broker, tools: &Tools) {
 fn producer_perf(tools: &Tools, topic: &str) -> Result<()> {
     let properties = format!("bootstrap.servers={}", tools.bootstrap);
     let load = ["--topic", topic, "--num-records", "50000", "--record-size", "100", "--throughput", "-1"];
-    let more = ["--producer-props", &properties, "acks=all", "compression.type=lz4"];
-    let mut tool = tools.jars.tool(PERFORMANCE);
-    tool.args(load).args(more);
-    let text = run_with_input(&mut tool, b"", DEADLINE)?.success()?.text();
+    let more = ["--command-property", &properties, "acks=all", "compression.type=lz4"];
+    let text = tools.run_plain(PERFORMANCE, &[&load[..], &more[..]].concat())?;
     ensure!(text.contains("50000 records sent"), "{text}");
     let text = tools.run(OFFSETS, &["--topic", topic])?;
     ensure!(text.trim() == format!("{topic}:0:50000"), "{text}");
@@ -200,15 +197,14 @@ const ACLS: &str = "org.apache.kafka.tools.AclCommand";
 
 /// The tools against one broker.
 struct Tools {
-    jars: Jars,
+    machine: RefCell<ottla_peer::tools::Tools>,
     bootstrap: String,
 }
 
 impl Tools {
     fn output(&self, class: &str, arguments: &[&str], input: &str) -> Result<Output> {
-        let mut tool = self.jars.tool(class);
-        tool.args(["--bootstrap-server", &self.bootstrap]).args(arguments);
-        run_with_input(&mut tool, input.as_bytes(), DEADLINE)
+        let all = [&["--bootstrap-server", &self.bootstrap], arguments].concat();
+        self.machine.borrow_mut().run(class, &all, input.as_bytes())
     }
 
     /// Standard output of a tool that must succeed.
@@ -222,7 +218,7 @@ impl Tools {
 
     /// A tool that takes the broker's address elsewhere.
     fn run_plain(&self, class: &str, arguments: &[&str]) -> Result<String> {
-        Ok(run_with_input(self.jars.tool(class).args(arguments), b"", DEADLINE)?.success()?.text())
+        Ok(self.machine.borrow_mut().run(class, arguments, b"")?.success()?.text())
     }
 
     fn topics(&self, arguments: &[&str], expected: &str) -> Result<()> {

@@ -1,10 +1,31 @@
 //! One file per API: decode is done, here a machine or the log is asked and the answer put into words.
 
+mod alter_configs;
 pub(crate) mod api_versions;
+mod config_changes;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
 mod fetch;
+mod find_coordinator;
+mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
+mod offset_for_leader_epoch;
 mod produce;
 
 use std::sync::Arc;
@@ -26,6 +47,26 @@ pub(crate) fn handle(node: &Arc<Node>, peer: &mut Peer, reply: ReplyTo, request:
         Request::Metadata(request) => metadata::handle(node, peer, reply, request),
         Request::ListOffsets(request) => list_offsets::handle(node, reply, &request),
         Request::InitProducerId(request) => init_producer_id::handle(node, reply, request),
+        Request::FindCoordinator(request) => find_coordinator::handle(&reply, request),
+        Request::CreateTopics(request) => create_topics::handle(node, reply, request),
+        Request::DeleteTopics(request) => delete_topics::handle(node, reply, request),
+        Request::DeleteRecords(request) => delete_records::handle(node, reply, request),
+        Request::OffsetForLeaderEpoch(request) => offset_for_leader_epoch::handle(node, &reply, &request),
+        Request::DescribeAcls(_) => describe_acls::handle(&reply),
+        Request::DescribeConfigs(request) => describe_configs::handle(node, &reply, &request),
+        Request::AlterConfigs(request) => alter_configs::handle(node, reply, request),
+        Request::DescribeLogDirs(request) => describe_log_dirs::handle(node, reply, request),
+        Request::CreatePartitions(request) => create_partitions::handle(node, reply, request),
+        Request::ElectLeaders(request) => elect_leaders::handle(node, reply, request),
+        Request::IncrementalAlterConfigs(request) => incremental_alter_configs::handle(node, reply, request),
+        Request::ListPartitionReassignments(_) => list_partition_reassignments::handle(&reply),
+        Request::DescribeClientQuotas(request) => describe_client_quotas::handle(&reply, &request),
+        Request::DescribeUserScramCredentials(request) => describe_user_scram_credentials::handle(&reply, request),
+        Request::DescribeQuorum(request) => describe_quorum::handle(node, &reply, request),
+        Request::DescribeCluster(request) => describe_cluster::handle(node, peer, &reply, &request),
+        Request::DescribeProducers(request) => describe_producers::handle(node, &reply, &request),
+        Request::ListConfigResources(request) => list_config_resources::handle(node, &reply, &request),
+        Request::DescribeTopicPartitions(request) => describe_topic_partitions::handle(node, &reply, request),
         other => {
             // The table of served APIs and this match have parted.
             tracing::error!(?other, "no handler");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ottla_config::{CompressionType, ProduceValidation, TopicConfig};
 use ottla_log::{AppendError, Appended, ProducerError};
 use ottla_records::{CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce};
-use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex};
+use ottla_types::{Compression, ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex};
 use ottla_wire::{
     Records,
     messages::{
@@ -29,6 +29,8 @@ use crate::{
 
 /// Version from which topics go by their ids.
 const BY_ID_FROM: i16 = 13;
+/// Version from which a producer may compress with zstd: consumers as old as an older one could not read it.
+const ZSTD_FROM: i16 = 7;
 
 /// `acks`: when the producer wants to hear of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,14 @@ impl Acks {
             _ => None,
         }
     }
+}
+
+/// What the whole request says of each of its batches.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    acks: Acks,
+    /// Whether the request's version allows zstd.
+    zstd: bool,
 }
 
 /// A partition's batch is not in its log.
@@ -79,7 +89,10 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: ProduceRequest) 
                 (None, _) => Err(Refused::because(ErrorCode::InvalidRequiredAcks)),
                 (_, _) if transactional => Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS)),
                 (_, Err(unknown)) => Err(Refused::because(*unknown)),
-                (Some(acks), Ok(hosted)) => append(node, hosted, data, acks, (topic_at, at), &mut pending),
+                (Some(acks), Ok(hosted)) => {
+                    let zstd = reply.version >= ZSTD_FROM;
+                    append(node, hosted, data, Wish { acks, zstd }, (topic_at, at), &mut pending)
+                }
             };
             partition_response(data.index, outcome)
         });
@@ -120,7 +133,7 @@ fn append(
     node: &Node,
     topic: &Arc<Topic>,
     data: &PartitionProduceData,
-    acks: Acks,
+    wish: Wish,
     place: Place,
     pending: &mut Pending,
 ) -> Result<Appended, Refused> {
@@ -128,7 +141,7 @@ fn append(
     let partition = partition.ok_or(Refused::because(ErrorCode::UnknownTopicOrPartition))?;
     let log = partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|reason| Refused::because((&reason).into()))?;
     let config = topic.config();
-    if acks == Acks::All && config.min_insync_replicas > node.in_sync_replicas(&partition) {
+    if wish.acks == Acks::All && config.min_insync_replicas > node.in_sync_replicas(&partition) {
         return Err(Refused::because(ErrorCode::NotEnoughReplicas));
     }
     let now = node.clock.now();
@@ -137,6 +150,9 @@ fn append(
     let batch = batch.inspect_err(|_| {
         topic.metrics.failed_produce.inc();
     })?;
+    if !wish.zstd && batch.header.attributes.compression() == Ok(Compression::Zstd) {
+        return Err(Refused::because(ErrorCode::UnsupportedCompressionType));
+    }
     if batch.header.attributes.is_transactional() {
         return Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS));
     }

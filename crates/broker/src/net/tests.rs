@@ -215,7 +215,7 @@ async fn announcing_much_and_sending_little_takes_no_budget() {
     let mut half_sent = Vec::new();
     for _ in 0..200 {
         let mut client = TcpStream::connect(server.address).await.unwrap();
-        client.write_all(&(100 << 20_i32).to_be_bytes()).await.unwrap();
+        client.write_all(&(100_i32 << 20).to_be_bytes()).await.unwrap();
         client.write_all(&[0; 1024]).await.unwrap();
         half_sent.push(client);
     }

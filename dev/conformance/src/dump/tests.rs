@@ -29,14 +29,7 @@ const RECORDS: [&str; 2] = ["| offset: 0 CreateTime: 5 keySize: -1", "| offset: 
 #[test]
 fn a_sound_file_passes() {
     check(
-        &[
-            "Log starting offset: 0",
-            &batch(0, 2, true),
-            RECORDS[0],
-            RECORDS[1],
-            &batch(2, 1, true),
-            "| offset: 2 x",
-        ],
+        &["Log starting offset: 0", &batch(0, 2, true), RECORDS[0], RECORDS[1], &batch(2, 1, true), "| offset: 2 x"],
         None,
     );
     check(

@@ -1,0 +1,74 @@
+//! The brokers that are asked.
+//!
+//! Invariant: both run with the same settings, in a folder of their own that is gone with the value.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Result;
+use ottla_peer::java::Jars;
+use ottla_peer::kafka::{Kafka, Settings};
+use ottla_testkit::{BrokerCommand, BrokerProcess};
+use tempfile::TempDir;
+
+/// What both are told beyond where to listen and to keep data.
+const SETTINGS: [(&str, &str); 2] = [
+    // A quick start of what coordinates groups, which is asked for by one case.
+    ("offsets.topic.num.partitions", "1"),
+    // Cases send times that are years old; nothing may be deleted for that.
+    ("log.retention.ms", "-1"),
+];
+/// What Kafka's peer is told by itself.
+const NODE_ID: &str = "node.id=1";
+
+/// A broker that runs as long as the value lives.
+#[derive(Debug)]
+pub struct Broker {
+    process: Process,
+    _folder: TempDir,
+}
+
+#[derive(Debug)]
+enum Process {
+    Kafka(Box<Kafka>),
+    Ottla(BrokerProcess),
+}
+
+impl Broker {
+    /// Apache Kafka.
+    ///
+    /// # Errors
+    /// Where it cannot be fetched or started.
+    pub fn kafka() -> Result<Broker> {
+        let folder = folder()?;
+        let properties = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let kafka = Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties, cpus: None })?;
+        Ok(Broker { process: Process::Kafka(Box::new(kafka)), _folder: folder })
+    }
+
+    /// The program `binary`.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn ottla(binary: &Path) -> Result<Broker> {
+        let folder = folder()?;
+        let mut command = BrokerCommand::new(binary, folder.path().join("data")).argument("--set").argument(NODE_ID);
+        for (key, value) in SETTINGS {
+            command = command.argument("--set").argument(format!("{key}={value}"));
+        }
+        Ok(Broker { process: Process::Ottla(command.start()?), _folder: folder })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        match &self.process {
+            Process::Kafka(kafka) => kafka.address(),
+            Process::Ottla(ottla) => ottla.address(),
+        }
+    }
+}
+
+fn folder() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("ottla-answers-").tempdir()?)
+}

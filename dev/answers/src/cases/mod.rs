@@ -1,0 +1,126 @@
+//! Every request that is asked, a file for each API.
+//!
+//! A case runs once for each of its versions, on a connection and with topics of its own, so cases share a broker and can
+//! run in any order. Invariant: a case only asks what two right brokers must answer alike; what a broker does in its own time
+//! is waited for first.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use ottla_wire::ApiKey;
+
+use crate::differences::matches;
+use crate::normal::TOPIC_PREFIX;
+use crate::session::Session;
+use crate::transcript::Entry;
+
+mod alter_configs;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod list_offsets;
+mod metadata;
+mod others;
+mod produce;
+mod producers;
+mod requests;
+mod versions;
+
+/// What a case does; the number is the version to ask in.
+pub type Run = fn(&mut Session, i16) -> Result<()>;
+
+/// A conversation to have.
+#[derive(Clone, Debug)]
+pub struct Case {
+    name: &'static str,
+    versions: Vec<i16>,
+    run: Run,
+}
+
+impl Case {
+    /// In every version of `api`.
+    fn each(name: &'static str, api: ApiKey, run: Run) -> Case {
+        Case { name, versions: (api.versions().min..=api.versions().max).collect(), run }
+    }
+
+    /// In the newest version of `api`.
+    fn newest(name: &'static str, api: ApiKey, run: Run) -> Case {
+        Case { name, versions: vec![api.versions().max], run }
+    }
+
+    /// In some versions.
+    fn some(name: &'static str, versions: &[i16], run: Run) -> Case {
+        Case { name, versions: versions.to_vec(), run }
+    }
+}
+
+/// API and its cases.
+fn all() -> Vec<(&'static str, Vec<Case>)> {
+    vec![
+        ("api_versions", versions::api_versions()),
+        ("frames", versions::frames()),
+        ("metadata", metadata::cases()),
+        ("describe_cluster", describe_cluster::cases()),
+        ("describe_topic_partitions", describe_cluster::topic_partitions()),
+        ("create_topics", create_topics::cases()),
+        ("delete_topics", delete_topics::cases()),
+        ("create_partitions", create_partitions::cases()),
+        ("describe_configs", describe_configs::cases()),
+        ("incremental_alter_configs", alter_configs::incremental()),
+        ("alter_configs", alter_configs::cases()),
+        ("produce", produce::cases()),
+        ("fetch", fetch::cases()),
+        ("list_offsets", list_offsets::cases()),
+        ("offset_for_leader_epoch", list_offsets::epochs()),
+        ("delete_records", list_offsets::delete_records()),
+        ("init_producer_id", producers::init()),
+        ("describe_producers", producers::describe()),
+        ("describe_log_dirs", others::log_dirs()),
+        ("find_coordinator", others::find_coordinator()),
+        ("list_config_resources", others::config_resources()),
+        ("describe_client_quotas", others::quotas()),
+        ("describe_user_scram_credentials", others::scram()),
+        ("describe_quorum", others::quorum()),
+        ("elect_leaders", others::elect()),
+        ("list_partition_reassignments", others::reassignments()),
+        ("describe_acls", others::acls()),
+    ]
+}
+
+/// The names of all cases, in the order in which they run.
+#[must_use]
+pub fn names() -> Vec<String> {
+    all()
+        .into_iter()
+        .flat_map(|(api, cases)| cases.into_iter().map(move |case| format!("{api}/{}", case.name)))
+        .collect()
+}
+
+/// Asks the broker at `address` every case whose name fits `only`; `said` hears of each case before it begins.
+///
+/// # Errors
+/// The first case that could not be carried out.
+pub fn run(address: SocketAddr, only: &str, mut said: impl FnMut(&str)) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut number = 0;
+    for (api, cases) in all() {
+        for case in cases {
+            let name = format!("{api}/{}", case.name);
+            number += 1;
+            if !matches(only, &name) {
+                continue;
+            }
+            said(&name);
+            for version in &case.versions {
+                let prefix = format!("{TOPIC_PREFIX}{:x}-{number}-{version}-", std::process::id());
+                let mut session = Session::new(address, prefix);
+                (case.run)(&mut session, *version).with_context(|| format!("{name}@{version}"))?;
+                entries.push(Entry { case: name.clone(), version: *version, steps: session.into_steps() });
+            }
+        }
+    }
+    Ok(entries)
+}

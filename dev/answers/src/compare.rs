@@ -1,0 +1,128 @@
+//! Where the answers of two brokers differ.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::answer::places;
+use crate::session::Step;
+use crate::transcript::Entry;
+
+/// One field that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// `api/name@version`.
+    pub case: String,
+    /// Title of the step, and the place in its answer: `Metadata: all: topics[~a].error_code`.
+    pub place: String,
+    /// What the first one answered; none where the place is not in the answer, or has the value that is left out.
+    pub expected: Option<String>,
+    /// What the second one answered.
+    pub got: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        let (expected, got) = (shown(&self.expected), shown(&self.got));
+        write!(f, "{} | {} | expected {expected}, got {got}", self.case, self.place)
+    }
+}
+
+/// Every difference between what was `expected` and what was `got`. Cases that only one of them has count as a whole;
+/// without `only_common`, that is: with it they are passed over.
+#[must_use]
+pub fn differences(expected: &[Entry], got: &[Entry], only_common: bool) -> Vec<Difference> {
+    let by_case = |entries: &[Entry]| -> BTreeMap<(String, i16), Vec<Step>> {
+        entries.iter().map(|e| ((e.case.clone(), e.version), e.steps.clone())).collect()
+    };
+    let (expected, got) = (by_case(expected), by_case(got));
+    let mut found = Vec::new();
+    for (key, steps) in &expected {
+        let case = format!("{}@{}", key.0, key.1);
+        match got.get(key) {
+            Some(others) => compare_steps(&case, steps, others, &mut found),
+            None if only_common => {}
+            None => found.push(whole(case, true)),
+        }
+    }
+    let new = got.keys().filter(|key| !only_common && !expected.contains_key(*key));
+    found.extend(new.map(|(case, version)| whole(format!("{case}@{version}"), false)));
+    found
+}
+
+fn whole(case: String, expected: bool) -> Difference {
+    let is = |there: bool| there.then(|| "the case".to_owned());
+    Difference { case, place: String::new(), expected: is(expected), got: is(!expected) }
+}
+
+fn compare_steps(case: &str, expected: &[Step], got: &[Step], found: &mut Vec<Difference>) {
+    for at in 0..expected.len().max(got.len()) {
+        match (expected.get(at), got.get(at)) {
+            (Some(a), Some(b)) if a.title == b.title => compare_step(case, a, b, found),
+            (a, b) => {
+                let title = |step: Option<&Step>| step.map(|step| step.title.clone());
+                let place = format!("step {}", at + 1);
+                found.push(Difference { case: case.to_owned(), place, expected: title(a), got: title(b) });
+            }
+        }
+    }
+}
+
+fn compare_step(case: &str, expected: &Step, got: &Step, found: &mut Vec<Difference>) {
+    let (a, b) = (places(&expected.lines), places(&got.lines));
+    let mut paths: Vec<&String> = a.keys().chain(b.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    let mut missing: Option<&str> = None;
+    for path in paths {
+        let (expected_value, got_value) = (a.get(path), b.get(path));
+        // Where a whole element is missing its fields are not listed one by one.
+        if expected_value == got_value || missing.is_some_and(|missing| path.starts_with(missing)) {
+            continue;
+        }
+        let is_element = expected_value.or(got_value).is_some_and(String::is_empty);
+        missing = if is_element && !path.is_empty() { Some(path) } else { missing };
+        found.push(Difference {
+            case: case.to_owned(),
+            place: format!("{}: {path}", expected.title),
+            expected: expected_value.map(|value| described(value, is_element)),
+            got: got_value.map(|value| described(value, is_element)),
+        });
+    }
+}
+
+fn described(value: &str, is_element: bool) -> String {
+    if is_element { "the element".to_owned() } else { value.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::parse;
+
+    fn found(expected: &str, got: &str) -> Vec<String> {
+        let entries = |text: &str| parse(text).unwrap();
+        differences(&entries(expected), &entries(got), false).iter().map(Difference::to_string).collect()
+    }
+
+    #[test]
+    fn equal_answers_do_not_differ() {
+        let text = "== a/b v1-2\n> Fetch: x\n. a=1\nt[1] b=2\n";
+        assert!(found(text, text).is_empty());
+    }
+
+    #[test]
+    fn each_field_is_named() {
+        let expected = "== a/b v1\n> Fetch: x\n. a=1\nt[1] b=2\n> Fetch: y\nclosed\n";
+        let got = "== a/b v1\n> Fetch: x\n. a=2 c=3\nt[2] b=2\n== a/c v1\n> Fetch: y\n.\n";
+        let differences = [
+            "a/b@1 | Fetch: x: a | expected 1, got 2",
+            "a/b@1 | Fetch: x: c | expected -, got 3",
+            "a/b@1 | Fetch: x: t[1] | expected the element, got -",
+            "a/b@1 | Fetch: x: t[2] | expected -, got the element",
+            "a/b@1 | step 2 | expected Fetch: y, got -",
+            "a/c@1 |  | expected -, got the case",
+        ];
+        assert_eq!(found(expected, got), differences);
+    }
+}

@@ -1,0 +1,229 @@
+//! What a case speaks through: a connection, topics of its own, and a transcript of what was answered.
+//!
+//! Invariants: only what was asked with a label is in the transcript; a closed connection is an answer like any other,
+//! and the next question opens a new one.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use ottla_testkit::Wire;
+use ottla_wire::{ApiKey, ApiRequest, Message, Reader, Writer, frame};
+
+use crate::answer::{Line, lines};
+use crate::normal::Names;
+use crate::records::Depth;
+use crate::value::Value;
+
+/// A broker that takes longer for an answer is taken to be stuck.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a change may take until every part of the broker knows of it.
+const SETTLED_WITHIN: Duration = Duration::from_secs(20);
+/// Pause between two looks at whether a change has settled.
+const PAUSE: Duration = Duration::from_millis(3);
+/// What the requests say of their sender.
+const CLIENT_ID: &str = "answers";
+
+/// One question and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// API and label.
+    pub title: String,
+    /// The answer.
+    pub lines: Vec<Line>,
+}
+
+/// A conversation with a broker.
+#[derive(Debug)]
+pub struct Session {
+    address: SocketAddr,
+    wire: Option<Wire>,
+    correlation_id: i32,
+    names: Names,
+    steps: Vec<Step>,
+}
+
+impl Session {
+    /// A session whose topics start with `prefix`; connects when it first asks.
+    #[must_use]
+    pub fn new(address: SocketAddr, prefix: String) -> Session {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+        Session { address, wire: None, correlation_id: 0, names: Names::new(prefix, now), steps: Vec::new() }
+    }
+
+    /// What was asked and answered.
+    #[must_use]
+    pub fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+
+    /// The real name of the topic that the case calls `name`.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> String {
+        self.names.topic(name)
+    }
+
+    /// Batches are compared by their records from now on: the broker compressed them itself.
+    pub fn compare_records(&mut self) {
+        self.names.depth = Depth::Records;
+    }
+
+    /// The next question goes out on a new connection.
+    pub fn reconnect(&mut self) {
+        self.wire = None;
+    }
+
+    /// Asks, and keeps the answer in the transcript; none where the connection was closed instead.
+    ///
+    /// # Errors
+    /// Where the request cannot be sent or the answer cannot be read.
+    pub fn ask<M: ApiRequest>(&mut self, label: &str, version: i16, request: &M) -> Result<Option<M::Response>> {
+        let title = format!("{:?}: {label}", M::API);
+        match self.exchange(version, request)? {
+            Some(frame) => self.keep(title, M::API, version, frame).map(Some),
+            None => {
+                self.push(title, "closed");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Asks without keeping the answer.
+    ///
+    /// # Errors
+    /// Also where the connection was closed.
+    pub fn get<M: ApiRequest>(&mut self, version: i16, request: &M) -> Result<M::Response> {
+        let frame = self.exchange(version, request)?.with_context(|| format!("{:?}: connection closed", M::API))?;
+        let (_, mut reader) = frame::parse_response(M::API, version, frame)?;
+        let response = M::Response::decode(&mut reader, version)?;
+        // Only to learn the names in it.
+        self.names.normal(Value::of(&response)?);
+        Ok(response)
+    }
+
+    /// Sends a request that nothing answers, then asks for the versions on the same connection: kept is whether that is
+    /// answered, and not the former.
+    ///
+    /// # Errors
+    /// Where a request cannot be sent.
+    pub fn tell<M: ApiRequest>(&mut self, label: &str, version: i16, request: &M) -> Result<()> {
+        let title = format!("{:?}: {label}", M::API);
+        let frame = self.encode(version, request)?;
+        self.wire()?.send_bytes(&frame)?;
+        let next = self.exchange(0, &ottla_wire::messages::ApiVersionsRequest::default())?;
+        self.push(title, if next.is_some() { "nothing" } else { "closed" });
+        Ok(())
+    }
+
+    /// Sends any header and body; kept is the body that comes back, read as `version_back` of `M`'s response.
+    ///
+    /// # Errors
+    /// Where the frame cannot be sent, or the answer is no such response.
+    pub fn ask_raw<M: ApiRequest>(&mut self, label: &str, request: &[u8], version_back: i16) -> Result<()> {
+        let title = format!("{:?}: {label}", M::API);
+        self.wire()?.send_frame(request)?;
+        match self.answer()? {
+            Some(frame) => self.keep::<M::Response>(title, M::API, version_back, frame).map(drop),
+            None => {
+                self.push(title, "closed");
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends any frame; kept is only whether the connection is closed.
+    ///
+    /// # Errors
+    /// Where it cannot be sent.
+    pub fn send_raw(&mut self, label: &str, request: &[u8]) -> Result<()> {
+        self.wire()?.send_frame(request)?;
+        let answer = if self.answer()?.is_some() { "answered" } else { "closed" };
+        self.push(label.to_owned(), answer);
+        Ok(())
+    }
+
+    /// Keeps `answer`, made of what [`get`](Self::get) gave, under a title.
+    pub fn note(&mut self, title: &str, answer: &str) {
+        self.push(title.to_owned(), answer);
+    }
+
+    /// Asks until `settled` holds of the answer; neither questions nor answers are kept.
+    ///
+    /// # Errors
+    /// Where that takes too long.
+    pub fn settle(&mut self, what: &str, mut settled: impl FnMut(&mut Session) -> Result<bool>) -> Result<()> {
+        let begin = Instant::now();
+        while !settled(self)? {
+            ensure!(begin.elapsed() < SETTLED_WITHIN, "not within {SETTLED_WITHIN:?}: {what}");
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn encode<M: ApiRequest>(&mut self, version: i16, request: &M) -> Result<Bytes> {
+        self.correlation_id += 1;
+        let frame = frame::encode_request(version, self.correlation_id, Some(CLIENT_ID), request);
+        Ok(frame.with_context(|| format!("{:?} version {version}", M::API))?.read()?)
+    }
+
+    fn exchange<M: ApiRequest>(&mut self, version: i16, request: &M) -> Result<Option<Bytes>> {
+        let frame = self.encode(version, request)?;
+        self.wire()?.send_bytes(&frame)?;
+        let answer = self.answer()?;
+        if let Some(answer) = &answer {
+            ensure!(answer.starts_with(&self.correlation_id.to_be_bytes()), "an answer to another request");
+        }
+        Ok(answer)
+    }
+
+    fn wire(&mut self) -> Result<&mut Wire> {
+        let wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => Wire::connect(self.address).context("connecting")?,
+        };
+        Ok(self.wire.insert(wire))
+    }
+
+    /// The next frame; none where the connection ends.
+    fn answer(&mut self) -> Result<Option<Bytes>> {
+        let answer = match self.wire()?.read_frame(ANSWER_WITHIN) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                self.wire = None;
+                bail!("no answer within {ANSWER_WITHIN:?}");
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            answer => answer?,
+        };
+        if answer.is_none() {
+            self.wire = None;
+        }
+        Ok(answer.map(Bytes::from))
+    }
+
+    fn keep<R: Message>(&mut self, title: String, api: ApiKey, version: i16, frame: Bytes) -> Result<R> {
+        let (_, mut reader) = frame::parse_response(api, version, frame.clone())?;
+        let response = R::decode(&mut reader, version).with_context(|| format!("{title}, version {version}"))?;
+        let mut lines = lines(&self.names.normal(Value::of(&response)?));
+        if !is_all_of(&response, version, api, &frame)? {
+            lines.push(Line::parse("! other bytes than the codec writes"));
+        }
+        self.steps.push(Step { title, lines });
+        Ok(response)
+    }
+
+    fn push(&mut self, title: String, answer: &str) {
+        self.steps.push(Step { title, lines: vec![Line { path: answer.to_owned(), fields: Vec::new() }] });
+    }
+}
+
+/// Whether encoding the response gives the bytes that came: what the codec skips would go unseen else.
+fn is_all_of<R: Message>(response: &R, version: i16, api: ApiKey, frame: &Bytes) -> Result<bool> {
+    let mut body = Writer::with_capacity(frame.len());
+    response.encode(&mut body, version)?;
+    let body = body.finish().read()?;
+    let (_, reader): (i32, Reader) = frame::parse_response(api, version, frame.clone())?;
+    Ok(reader.rest() == body)
+}
