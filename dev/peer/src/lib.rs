@@ -5,6 +5,7 @@
 //! - [`run`]: a program run to its end with a deadline, its output captured.
 //! - [`process`]: a process that stays, stopped by its id, measured through `/proc`.
 //! - [`java`]: Apache Kafka's jars, its tools against any broker, Java sources of our own.
+//! - [`tools`]: many of those tools in one virtual machine.
 //! - [`kafka`]: one Apache Kafka broker.
 //! - [`python`]: a virtual environment with pinned packages.
 //! - [`probe`]: is a broker ready, asked over the wire.
@@ -19,3 +20,4 @@ pub mod process;
 pub mod programs;
 pub mod python;
 pub mod run;
+pub mod tools;
