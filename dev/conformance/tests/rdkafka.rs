@@ -232,7 +232,7 @@ fn configs(bootstrap: &str, topic: &str) -> Result<()> {
     };
     ensure!(value("retention.ms")?.as_deref() == Some("123456"), "the value that the topic was created with");
     ensure!(value("cleanup.policy")?.as_deref() == Some("delete"), "the default");
-    let change = AlterConfig::new(resource.clone()).set("retention.ms", "7890000");
+    let change = AlterConfig::new(resource).set("retention.ms", "7890000");
     let results = rust_client::wait(admin.alter_configs([&change], &options))?;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");
     ensure!(value("retention.ms")?.as_deref() == Some("7890000"), "the altered value");
