@@ -413,3 +413,16 @@ fn a_broker_that_registers_fenced_leads_nothing() {
     ask(&mut image, RegisterBrokerRequest { fenced: true, ..register(1) }).unwrap();
     assert!(image.topic("m").unwrap().partitions.values().all(|state| state.leader == Some(BrokerId(2))));
 }
+
+#[test]
+fn a_partition_asked_for_twice_is_elected_once() {
+    let mut image = image_of([broker(1, None, false), broker(2, None, false)]);
+    create(&mut image, vec![assigned(-1, -1, &[(0, &[1, 2])])]);
+    ask(&mut image, FenceBrokers { fence: vec![1.into(), 2.into()], unfence: vec![] });
+    ask(&mut image, FenceBrokers { fence: vec![], unfence: vec![1.into()] });
+    let before = image.partition("m", 0.into()).unwrap().leader_epoch.0;
+    let partitions = Some(vec![("m".to_owned(), vec![0.into(), 0.into()])]);
+    let results = ask(&mut image, ElectLeaders { kind: ElectionKind::Unclean, partitions });
+    assert!(results.len() == 2 && results.iter().all(|one| one.result.is_ok()), "{results:?}");
+    assert_eq!(image.partition("m", 0.into()).unwrap().leader_epoch.0, before + 1);
+}

@@ -182,6 +182,22 @@ fn a_topic_made_and_deleted_at_once_is_in_no_delta() {
 }
 
 #[test]
+fn a_topic_that_grows_and_is_deleted_at_once_is_only_deleted() {
+    let mut image = world::image_of([broker(1, None, false)]);
+    let topics = vec![NewTopic::new("x", uuid(1), 2, 1)];
+    world::ask(&mut image, CreateTopics { topics, validate_only: false, placement_start: 0 });
+    let topics = vec![NewPartitions { name: "x".into(), count: 3, assignments: None }];
+    let grow = CreatePartitions { topics, validate_only: false, placement_start: 0 };
+    let mut records = controller().decide(&image, Millis(0), &grow.into()).records;
+    let delete = DeleteTopics { topics: vec![TopicRef::Name("x".into())] };
+    records.extend(controller().decide(&image, Millis(0), &delete.into()).records);
+    let (after, delta) = image.apply(&records, 9).unwrap();
+    assert_eq!((delta.changed.len(), delta.removed_topics().collect::<Vec<_>>()), (0, vec![uuid(1)]));
+    assert_eq!(delta.deleted[&uuid(1)].partitions.len(), 2, "as it was before");
+    assert_eq!(after.partition_count(), 0);
+}
+
+#[test]
 fn a_change_among_many_partitions_shares_the_rest() {
     let mut image = world::image_of([broker(1, None, false)]);
     for at in 0..50 {

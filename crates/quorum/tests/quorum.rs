@@ -5,9 +5,9 @@ mod world;
 
 use std::sync::Arc;
 
-use ottla_controller::{DeleteTopics, MetadataDelta, MetadataImage, TopicRef};
+use ottla_controller::{CreateTopics, DeleteTopics, MetadataDelta, MetadataImage, NewTopic, TopicRef};
 use ottla_disk::Disk;
-use ottla_quorum::{Quorum, StartError, SubmitError};
+use ottla_quorum::{Quorum, StartError, SubmitError, random_uuid};
 use ottla_testkit::SimDisk;
 use ottla_types::BrokerId;
 use world::{Heard, create, node, start, start_with, topics};
@@ -136,4 +136,48 @@ async fn a_snapshot_takes_the_place_of_the_log() {
     assert_eq!(names(&disk).len(), 1, "{:?}", names(&disk));
     let last = start(Arc::new(disk)).await.unwrap();
     assert_eq!(topics(&last.image()), topics(&before));
+}
+
+#[tokio::test]
+async fn questions_that_are_committed_together_see_one_another() {
+    let quorum = start(Arc::new(SimDisk::new(1))).await.unwrap();
+    let ask = || {
+        let topic = NewTopic::new("same", random_uuid().unwrap(), 1, 1);
+        quorum.submit(CreateTopics { topics: vec![topic], validate_only: false, placement_start: 0 })
+    };
+    let (a, b, c) = tokio::join!(ask(), ask(), ask());
+    let made = [a, b, c].map(|replies| replies.unwrap()[0].1.is_ok());
+    assert_eq!(made, [true, false, false]);
+    create(&quorum, "other", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_sees_a_change_before_the_listener_did() {
+    /// Holds the quorum's published image against what it is told.
+    #[derive(Default)]
+    struct First(parking_lot::Mutex<Option<Arc<Quorum>>>, std::sync::atomic::AtomicUsize);
+    impl ottla_quorum::MetadataListener for First {
+        fn apply(&self, delta: &MetadataDelta, _: &Arc<MetadataImage>) {
+            if let Some(quorum) = &*self.0.lock() {
+                assert!(delta.created.iter().all(|id| quorum.image().topic_by_id(*id).is_none()));
+                self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+    let first = Arc::new(First::default());
+    let disk = Arc::new(SimDisk::new(1));
+    let started = Quorum::start(
+        disk,
+        std::path::Path::new("/data"),
+        node(),
+        world::controller(),
+        Arc::new(world::Stopped),
+        first.clone(),
+    );
+    let quorum = Arc::new(started.await.unwrap());
+    *first.0.lock() = Some(Arc::clone(&quorum));
+    create(&quorum, "x", 1).await.unwrap();
+    assert_eq!(first.1.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(quorum.image().topic("x").is_some());
+    first.0.lock().take();
 }

@@ -3,6 +3,9 @@
 //! Invariants: jobs are done in the order given; appends that wait together share one write and one sync; after a failed
 //! write nothing is written any more and every job fails.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     sync::{
@@ -113,8 +116,8 @@ impl Worker {
                 Job::Close(done) => {
                     let last = self.last;
                     let result = self.run_one(|store| store.close(last));
-                    let Self { store, .. } = self;
-                    drop(store); // and with it the lock, before the answer
+                    // Before the answer the lock is gone, and no later job can get lost in here.
+                    drop(self);
                     let _ = done.send(result);
                     return;
                 }

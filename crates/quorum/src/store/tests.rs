@@ -130,9 +130,9 @@ fn an_end_of_garbage_is_cut() {
 fn damage_below_a_later_frame_is_never_cut() {
     let whole = bytes_of(&five_entries());
     let starts = positions(&whole);
-    for at in 0..starts[4] {
+    for (at, byte) in whole[..starts[4]].iter().enumerate() {
         let disk = five_entries();
-        write(&disk, at, &[whole[at] ^ 1]);
+        write(&disk, at, &[byte ^ 1]);
         let frame = starts.iter().rposition(|start| *start <= at).unwrap();
         match open(&disk) {
             Err(OpenError::Damaged { position, .. }) => assert_eq!(position, starts[frame] as u64),
