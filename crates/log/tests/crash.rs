@@ -200,8 +200,13 @@ fn aborted(log: &Log) -> Vec<AbortedTransaction> {
 
 /// The index files of the partition, by name.
 fn indexes(disk: &SimDisk) -> Vec<(String, Vec<u8>)> {
+    files(disk).into_iter().filter(|(name, _)| name.ends_with("index")).collect()
+}
+
+/// All files of the partition, by name.
+fn files(disk: &SimDisk) -> Vec<(String, Vec<u8>)> {
     let dir = Path::new("/data/t-0");
-    let names = disk.list(dir).unwrap().into_iter().map(|entry| entry.name).filter(|name| name.ends_with("index"));
+    let names = disk.list(dir).unwrap().into_iter().map(|entry| entry.name);
     names
         .map(|name| {
             let file = disk.open(&dir.join(&name), OpenMode::Read).unwrap();
@@ -345,7 +350,13 @@ proptest! {
             let before = see(&log);
             dirs.close(BrokerEpoch(1)).unwrap();
             drop((log, dirs));
+            let left = files(&disk);
             disk = disk.power_cut();
+            let found = files(&disk);
+            for (name, bytes) in left.iter().filter(|(name, _)| name != "partition.metadata") {
+                let durable = found.iter().any(|(found, content)| found == name && content == bytes);
+                prop_assert!(durable, "{name} of {} bytes is lost", bytes.len());
+            }
             let dirs = open(&disk).unwrap();
             prop_assert_eq!(dirs.clean_stop_epoch(), Some(BrokerEpoch(1)));
             prop_assert!(dirs.loaded(&partition()).is_none(), "nothing is recovered");

@@ -4,7 +4,7 @@ use ottla_records::{BatchBuilder, BatchHeader, CheckedBatch, HEADER_LEN};
 use ottla_types::{BrokerId, LeaderEpoch, Offset, PartitionIndex};
 
 use super::*;
-use crate::{Origin, StdDisk};
+use crate::{LogState, Origin, StdDisk};
 
 const NOW: Millis = Millis(1_700_000_000_000);
 const TOPIC: Uuid = Uuid([7; 16]);
@@ -124,6 +124,11 @@ fn a_log_that_was_never_opened_keeps_its_checkpoints() {
     log.advance_high_watermark(Offset(29));
     log.delete_records(Offset(11)).unwrap();
     assert!(dirs.remove_old_segments().unwrap() > 0);
+    drop((dirs, log));
+    let dirs = open(&root, 1); // after a crash, right then
+    let log = dirs.log(&partition("t", 0), NOW).unwrap();
+    assert_eq!((log.state(), log.log_start(), log.log_end()), (LogState::Online, Offset(11), Offset(30)));
+    log.advance_high_watermark(Offset(29));
     dirs.close(BrokerEpoch(1)).unwrap();
     drop((dirs, log));
     for _ in 0..2 {

@@ -112,25 +112,26 @@ impl Log {
         Ok(self.flushed())
     }
 
-    /// The segments that hold offsets from `from` to `to`, and the names of all.
+    /// The segments that hold offsets from `from` to `to`, producer snapshots, and the names of all.
     fn sync(&self, from: Offset, to: Offset) -> io::Result<()> {
         let segments = self.segments.load_full();
         let first = segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
         for segment in segments[first..].iter().take_while(|segment| segment.base() < to) {
             segment.sync()?;
         }
-        if self.names_dirty.swap(false, Ordering::AcqRel) {
-            let synced = self.sync_names();
-            self.names_dirty.fetch_or(synced.is_err(), Ordering::AcqRel);
-            synced?;
-        }
-        Ok(())
+        self.sync_snapshots()?;
+        self.sync_names()
     }
 
-    /// The names of new segments, and of the directory itself.
+    /// The names of new files, and of the directory itself.
     fn sync_names(&self) -> io::Result<()> {
-        self.disk().sync_dir(&self.dir)?;
-        self.dir.parent().map_or(Ok(()), |parent: &Path| self.disk().sync_dir(parent))
+        if !self.names_dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let parent = || self.dir.parent().map_or(Ok(()), |parent: &Path| self.disk().sync_dir(parent));
+        let synced = self.disk().sync_dir(&self.dir).and_then(|()| parent());
+        self.names_dirty.fetch_or(synced.is_err(), Ordering::AcqRel);
+        synced
     }
 
     pub(crate) fn go_offline(&self) {
@@ -147,13 +148,8 @@ impl Log {
         let writer = self.writer.lock();
         writer.active.write_indexes()?;
         drop(writer);
-        let mut any = false;
-        for segment in self.segments.load().iter() {
-            any |= segment.sync_indexes()?;
-        }
-        if any {
-            self.disk().sync_dir(&self.dir)?; // index files are created when their first entries are written
-        }
+        self.sync_indexes()?;
+        self.sync_names()?; // index files are created when their first entries are written
         self.persist_epochs()?;
         Ok(flushed)
     }
@@ -200,21 +196,30 @@ impl Log {
         writer.active.finish_indexes()?;
         self.write_snapshot(&mut writer, log_end)?;
         drop(writer);
-        self.sync_side_files(log_end)?;
+        self.sync_indexes()?;
         self.sync(self.flushed().min(log_end), log_end)?;
         self.flushed.store(log_end.0, Ordering::Release);
         self.persist_epochs()
     }
 
-    /// Indexes, and the producer snapshot of `at`: after a clean stop they are trusted.
-    fn sync_side_files(&self, at: Offset) -> io::Result<()> {
+    /// Indexes: after a clean stop they are trusted.
+    fn sync_indexes(&self) -> io::Result<()> {
         for segment in self.segments.load().iter() {
             let synced = segment.sync_indexes()?;
             self.names_dirty.fetch_or(synced, Ordering::AcqRel);
         }
-        if self.names_dirty.load(Ordering::Acquire) {
-            let snapshot = self.dir.join(file_name(at, FileKind::Snapshot));
-            self.disk().open(&snapshot, OpenMode::Write)?.sync_data()?;
+        Ok(())
+    }
+
+    fn sync_snapshots(&self) -> io::Result<()> {
+        let written = std::mem::take(&mut *self.snapshots_dirty.lock());
+        for at in written {
+            let path = self.dir.join(file_name(at, FileKind::Snapshot));
+            match self.disk().open(&path, OpenMode::Write) {
+                Ok(file) => file.sync_data()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // cut off since
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -290,6 +290,7 @@ impl Loaded {
             state: AtomicU8::new(state as u8),
             names_dirty: AtomicBool::new(self.created || self.report.recovered),
             epochs_dirty: AtomicBool::new(self.epochs_dirty),
+            snapshots_dirty: Mutex::default(),
             flushing: Mutex::default(),
             flush_waiters: crate::flusher::FlushWaiters::default(),
         });

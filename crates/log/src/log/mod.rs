@@ -91,6 +91,8 @@ pub struct Log {
     state: AtomicU8,
     names_dirty: AtomicBool,
     epochs_dirty: AtomicBool,
+    /// Producer snapshots that were written and not flushed.
+    snapshots_dirty: Mutex<Vec<Offset>>,
     flushing: Mutex<()>,
     pub(crate) flush_waiters: FlushWaiters,
 }

@@ -97,8 +97,8 @@ impl Log {
         }
     }
 
-    /// Writes the producer state as of `at`, which is the end of what the state has seen. It is not flushed: a snapshot
-    /// that a crash tears is known by its checksum, and an older one takes its place.
+    /// Writes the producer state as of `at`, which is the end of what the state has seen. The next flush makes it
+    /// durable; one that a crash tears before is known by its checksum, and an older one takes its place.
     pub(super) fn write_snapshot(&self, writer: &mut Writer, at: Offset) -> io::Result<()> {
         if writer.snapshot_at == Some(at) {
             return Ok(());
@@ -106,6 +106,7 @@ impl Log {
         let name = file_name(at, FileKind::Snapshot);
         write_plain(self.disk(), &self.dir.join(name), &write_snapshot(&writer.producers))?;
         writer.snapshot_at = Some(at);
+        self.snapshots_dirty.lock().push(at);
         self.names_dirty.store(true, Ordering::Release);
         Ok(())
     }

@@ -361,8 +361,12 @@ impl Segment {
         if let Some(active) = &mut *self.active.lock() {
             active.push_time_entry();
         }
-        self.offset_index.get_or_create()?;
-        self.time_index.get_or_create()?;
+        for handle in [&self.offset_index, &self.time_index] {
+            if handle.get_if_exists()?.is_none() {
+                self.indexes_synced.store(false, Ordering::Release);
+                handle.get_or_create()?;
+            }
+        }
         self.write_indexes()
     }
 

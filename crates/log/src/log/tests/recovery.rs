@@ -241,3 +241,22 @@ fn producer_snapshots_of_lost_batches_go_and_strays_too() {
     drop(bed.open());
     assert_eq!(snapshots(&bed), 1, "of those that belong to no segment only the newest is kept");
 }
+
+#[test]
+fn the_last_index_entries_of_a_segment_closed_at_the_recovery_point_are_made_again() {
+    for spoilt in [vec![], vec![0; 12], vec![0; 24]] {
+        let mut bed = Bed::small_segments(1 << 20, 100_000);
+        let log = bed.open();
+        append_many(&log, 5, 1, 400);
+        log.flush().unwrap();
+        assert_eq!(log.persist_side_files().unwrap(), Offset(5));
+        log.roll(NOW).unwrap();
+        drop(log);
+        let time_index = bed.dir().join("00000000000000000000.timeindex");
+        let whole = fs::read(&time_index).unwrap();
+        fs::write(&time_index, spoilt).unwrap();
+        let (log, _) = bed.crash(5);
+        assert_eq!(log.max_timestamp_offset().unwrap().unwrap().offset, Offset(4));
+        assert_eq!(fs::read(&time_index).unwrap(), whole);
+    }
+}
