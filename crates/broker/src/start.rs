@@ -19,6 +19,7 @@ use ottla_log::{DirError, Identity, LogConfig, LogDirs, LogDirsConfig, MetaPrope
 use ottla_quorum::{NodeRegistration, Quorum, StartError as QuorumError};
 use ottla_sessions::{FetchSessions, SessionLimits};
 use ottla_types::{Millis, Uuid};
+use rustix::process::{Resource, getrlimit};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
@@ -189,6 +190,7 @@ impl Broker {
     /// Something could not be made durable; the next start recovers.
     pub async fn stop(mut self) -> Result<(), StopError> {
         self.tasks.abort_all();
+        self.node.waits.close();
         self.connections.end_all();
         if timeout(DRAIN, self.connections.all_ended()).await.is_err() {
             tracing::warn!(connections = self.connections.count(), "connections were cut off at the stop");
@@ -230,9 +232,13 @@ fn open_dirs(
     disk: Arc<StdDisk>,
     now: Millis,
 ) -> Result<Arc<LogDirs>, StartError> {
+    let defaults = LogDirsConfig::default();
+    let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 2;
     let config = LogDirsConfig {
+        // The other half is for connections.
+        open_files_max: defaults.open_files_max.min(usize::try_from(open_files).unwrap_or(usize::MAX)),
         recovery_threads_per_dir: usize::try_from(settings.logs.num_recovery_threads_per_data_dir).unwrap_or(1),
-        ..LogDirsConfig::default()
+        ..defaults
     };
     let identity = Identity {
         cluster_id: cluster_id.to_string(),

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use ottla_disk::Clock;
 use ottla_purgatory::{SharedPurgatory, Ticket, Watch};
 use ottla_types::{Millis, PartitionIndex, Uuid};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 /// A partition, by its topic's id.
 pub(crate) type WaitKey = (Uuid, PartitionIndex);
@@ -20,6 +20,8 @@ pub(crate) type IsComplete = Box<dyn FnMut() -> bool + Send>;
 pub(crate) struct Waits {
     purgatory: SharedPurgatory<WaitKey, Waiting>,
     earlier_deadline: Notify,
+    /// Closed once the broker stops; never has a permit.
+    open: Semaphore,
 }
 
 struct Waiting {
@@ -37,7 +39,7 @@ pub(crate) struct Wait {
 
 impl Waits {
     pub(crate) fn new(now: Millis) -> Self {
-        Self { purgatory: SharedPurgatory::new(now), earlier_deadline: Notify::new() }
+        Self { purgatory: SharedPurgatory::new(now), earlier_deadline: Notify::new(), open: Semaphore::new(0) }
     }
 
     /// Waits until an event on one of `keys` makes `is_complete` say yes, or until `deadline`. None where it says yes at
@@ -68,6 +70,11 @@ impl Waits {
         for waiting in self.purgatory.check(&key, |waiting| (waiting.is_complete)()) {
             waiting.wake();
         }
+    }
+
+    /// The broker stops: nobody waits any longer.
+    pub(crate) fn close(&self) {
+        self.open.close();
     }
 
     /// Requests that wait.
@@ -111,10 +118,13 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl Wait {
-    /// Returns when the wait is over, by event or by deadline.
+    /// Returns when the wait is over, by event, by deadline, or because the broker stops.
     pub(crate) async fn over(mut self) {
-        // The sender goes away without a word only when the broker stops.
-        let _ = (&mut self.woken).await;
+        let waits = Arc::clone(&self.waits);
+        tokio::select! {
+            _ = &mut self.woken => {}
+            _ = waits.open.acquire() => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use ottla_broker::{Broker, Options};
 use ottla_config::{BrokerConfig, ConfigFile, FILE_BYTES_MAX, Format, Inputs, Loaded, ServerSettings};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -42,6 +43,7 @@ pub(crate) struct ServeArguments {
 
 pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
     start_logging();
+    raise_open_files();
     let (config, settings) = match configure(arguments) {
         Ok(configured) => configured,
         Err(error) => {
@@ -61,6 +63,15 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
 fn start_logging() {
     let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Takes as many open files as the system grants: segments and connections need them.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn configure(arguments: &ServeArguments) -> anyhow::Result<(BrokerConfig, ServerSettings)> {
