@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ottla_conformance::Broker;
+use ottla_conformance::rust_client::{config, create_topic};
 use ottla_testkit::{Dice, Wire};
 use ottla_wire::frame::request_header_version;
 use ottla_wire::{ApiKey, MessageKind, Role};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 
 /// What the broker's memory may grow by, bytes.
 const GROWTH_MAX: u64 = 64 << 20;
@@ -28,12 +30,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     ottla_conformance::run("hostile", &[], |suite, broker| {
         let address: SocketAddr = broker.bootstrap().parse().context("bootstrap")?;
+        suite.case("records_before", || records_before(broker));
         suite.case("frames_of_every_api_mutated", || bounded(broker, || mutated_frames(address)));
         suite.case("large_frames_half_sent", || bounded(broker, || half_sent_frames(address)));
         suite.case("lengths_out_of_bounds", || bounded(broker, || lengths_out_of_bounds(address)));
         suite.case("answers_that_nobody_reads", || bounded(broker, || unread_answers(address)));
         Ok(())
     })
+}
+
+/// Something to lose.
+fn records_before(broker: &Broker) -> Result<()> {
+    let (bootstrap, topic) = (broker.bootstrap(), broker.topic("kept"));
+    create_topic(&bootstrap, &topic, 2, &[])?;
+    let producer: BaseProducer = config(&bootstrap, &[]).create()?;
+    for partition in 0..2 {
+        let record = BaseRecord::<(), str>::to(&topic).partition(partition).payload("kept");
+        producer.send(record).map_err(|(error, _)| error)?;
+    }
+    Ok(producer.flush(PATIENCE)?)
 }
 
 /// Runs `attack` and compares the broker's memory before and after.

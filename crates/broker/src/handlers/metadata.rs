@@ -92,7 +92,8 @@ fn asked_topic(
 ) -> MetadataResponseTopic {
     let refused = |error: ErrorCode| MetadataResponseTopic {
         error_code: error.code(),
-        name: asked.name.clone(),
+        // Before ids there was no topic without a name.
+        name: asked.name.clone().or_else(|| (version < BY_ID_FROM).then(String::new)),
         topic_id: asked.topic_id,
         topic_authorized_operations: if error == ErrorCode::UnknownTopicId {
             operations::NOT_ASKED

@@ -82,6 +82,8 @@ impl FrameMemory {
     /// Puts an empty buffer back. One that a request still refers to is left to that request.
     pub(crate) fn give(&self, mut buffer: BytesMut) {
         debug_assert!(buffer.is_empty());
+        // One byte more than is left makes it look at what earlier frames took, if nobody holds them.
+        let _ = buffer.try_reclaim(buffer.capacity() + 1);
         let whole = buffer.try_reclaim(SMALL_FRAME_BYTES);
         let bytes = buffer.capacity();
         let mut pool = self.pool.lock();
