@@ -7,6 +7,7 @@ mod clock;
 mod config_rules;
 mod durability;
 mod handlers;
+mod internal_topics;
 mod metrics;
 mod net;
 mod node;

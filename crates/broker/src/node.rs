@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ottla_config::ServerSettings;
-use ottla_controller::{CreateTopics, NewTopic, ReplicationLimit};
+use ottla_controller::{CreateTopics, NewTopic};
 use ottla_disk::Clock;
 use ottla_log::LogDirs;
 use ottla_quorum::Quorum;
@@ -11,6 +11,7 @@ use ottla_sessions::FetchSessions;
 use ottla_types::{BrokerEpoch, BrokerId, TopicName};
 
 use crate::{
+    internal_topics::internal_topic,
     metrics::Metrics,
     producer_ids::ProducerIds,
     random,
@@ -56,7 +57,11 @@ impl Node {
 
     /// A topic with the broker's defaults; an internal one with what the broker wants of it.
     fn new_topic(&self, name: &TopicName) -> NewTopic {
-        NewTopic { limit: ReplicationLimit::Exact, ..NewTopic::new(name.as_str(), random::uuid(), -1, -1) }
+        let image = self.quorum.image();
+        let live = image.brokers().keys().filter(|broker| image.is_active(**broker)).count();
+        let id = random::uuid();
+        internal_topic(&self.replicas.config(), live, name.as_str(), id)
+            .unwrap_or_else(|| NewTopic::new(name.as_str(), id, -1, -1))
     }
 
     /// Epoch of this run of the broker; −1 before it is registered.

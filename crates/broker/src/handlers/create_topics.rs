@@ -55,17 +55,23 @@ fn described(
 ) -> CreatableTopicResult {
     match result {
         Ok(created) => CreatableTopicResult {
+            configs: Some(topic_configs(config, &created)),
             name,
             topic_id: created.id,
             error_code: ErrorCode::None.code(),
             error_message: None,
             num_partitions: created.partitions,
             replication_factor: created.replication_factor,
-            configs: Some(config.describe_topic(&created.configs).into_iter().map(topic_config).collect()),
             ..CreatableTopicResult::default()
         },
         Err(error) => refused(name, error.code(), error.to_string()),
     }
+}
+
+fn topic_configs(config: &BrokerConfig, created: &CreatedTopic) -> Vec<CreatableTopicConfigs> {
+    let mut configs: Vec<_> = config.describe_topic(&created.configs).into_iter().map(topic_config).collect();
+    configs.sort_by(|a, b| a.name.cmp(&b.name));
+    configs
 }
 
 fn topic_config(entry: Entry) -> CreatableTopicConfigs {
