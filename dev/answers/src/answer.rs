@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Elements of arrays are named by what identifies them, not by their position, and sorted: no client may rely on an
-//! order. Left out are numbers that are 0, `false`, empty text and empty lists, which no field of the same type can be
+//! order. Left out are numbers and ids that are 0, `false`, empty text and empty lists, which no field of the same type can be
 //! without being so; null is left out where it can be. Invariant: different trees give different lines.
 
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ const KEYS: [&str; 21] = [
     "node_id",
     "broker_id",
     "replica_id",
+    "base_offset",
     "producer_id",
     "api_key",
     "key",
@@ -35,8 +36,10 @@ const KEYS: [&str; 21] = [
     "entity_type",
     "log_dir",
     "principal",
-    "base_offset",
 ];
+
+/// What the id of nothing is called; left out like a zero.
+pub const NO_ID: &str = "none";
 
 /// One place of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +169,7 @@ fn key_of(item: &Value) -> (Option<&'static str>, String, &Value) {
             Some(Value::Text(text)) if !text.is_empty() => {
                 return (Some(name), text.escape_debug().to_string().replace(['[', ']', ' '], "?"), item);
             }
-            Some(Value::Word(word)) => return (Some(name), word.clone(), item),
+            Some(Value::Word(word)) if word != NO_ID => return (Some(name), word.clone(), item),
             _ => {}
         }
     }
@@ -176,7 +179,7 @@ fn key_of(item: &Value) -> (Option<&'static str>, String, &Value) {
 fn is_left_out(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::Word(word) => word == "0" || word == "false",
+        Value::Word(word) => word == "0" || word == "false" || word == NO_ID,
         Value::Text(text) => text.is_empty(),
         Value::List(items) => items.is_empty(),
         Value::Bytes(bytes) => bytes.is_empty(),

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use ottla_answers::broker::Broker;
 use ottla_answers::differences::{LIST, Meant, judge, matches};
 use ottla_answers::transcript::{self, Entry};
-use ottla_answers::{cases, compare};
+use ottla_answers::{cases, cases::Outcome, compare};
 
 /// Asks brokers the same questions and shows where their answers differ.
 #[derive(Debug, Parser)]
@@ -72,49 +72,55 @@ fn main() -> ExitCode {
 /// True where nothing differs that may not.
 fn run(arguments: &Arguments) -> Result<bool> {
     match &arguments.command {
-        Command::Record { bootstrap } => record(arguments, *bootstrap).map(|()| true),
+        Command::Record { bootstrap } => record(arguments, *bootstrap),
         Command::Compare { bootstrap } => against_recorded(arguments, *bootstrap),
         Command::Check { binary } => against_recorded(arguments, Broker::ottla(binary)?.address()),
         Command::Live { binary } => live(arguments, binary),
         Command::Show { bootstrap } => {
-            print!("{}", transcript::render(&ask(arguments, *bootstrap)?));
-            Ok(true)
+            let outcome = ask(arguments, *bootstrap);
+            print!("{}", transcript::render(&outcome.entries));
+            Ok(outcome.failures.is_empty())
         }
     }
 }
 
-fn ask(arguments: &Arguments, address: SocketAddr) -> Result<Vec<Entry>> {
-    cases::run(address, &arguments.only, |case| eprintln!("{case}"))
+fn ask(arguments: &Arguments, address: SocketAddr) -> Outcome {
+    let outcome = cases::run(address, &arguments.only, |case| eprintln!("{case}"));
+    for failure in &outcome.failures {
+        println!("{failure}");
+    }
+    outcome
 }
 
-fn record(arguments: &Arguments, bootstrap: Option<SocketAddr>) -> Result<()> {
+fn record(arguments: &Arguments, bootstrap: Option<SocketAddr>) -> Result<bool> {
     let kafka = if bootstrap.is_none() { Some(Broker::kafka()?) } else { None };
     let address = bootstrap.or(kafka.as_ref().map(Broker::address)).context("no broker")?;
-    let mut entries = ask(arguments, address)?;
+    let Outcome { mut entries, failures } = ask(arguments, address);
     // With --only the other cases keep what was recorded.
     let kept = transcript::read(&arguments.recorded).unwrap_or_default().into_iter();
     let known: Vec<String> = cases::names();
     entries.extend(kept.filter(|entry| known.contains(&entry.case) && !matches(&arguments.only, &entry.case)));
     entries.sort_by_key(|entry| (known.iter().position(|name| *name == entry.case), entry.version));
-    transcript::write(&arguments.recorded, &entries)
+    transcript::write(&arguments.recorded, &entries)?;
+    Ok(failures.is_empty())
 }
 
 fn against_recorded(arguments: &Arguments, address: SocketAddr) -> Result<bool> {
-    report(arguments, &transcript::read(&arguments.recorded)?, &ask(arguments, address)?)
+    report(arguments, &transcript::read(&arguments.recorded)?, &ask(arguments, address))
 }
 
 fn live(arguments: &Arguments, binary: &Path) -> Result<bool> {
     let expected = {
         let kafka = Broker::kafka()?;
-        ask(arguments, kafka.address())?
+        ask(arguments, kafka.address())
     };
     let ottla = Broker::ottla(binary)?;
-    report(arguments, &expected, &ask(arguments, ottla.address())?)
+    report(arguments, &expected.entries, &ask(arguments, ottla.address()))
 }
 
-fn report(arguments: &Arguments, expected: &[Entry], got: &[Entry]) -> Result<bool> {
+fn report(arguments: &Arguments, expected: &[Entry], got: &Outcome) -> Result<bool> {
     let all = arguments.only == "*";
-    let judged = judge(compare::differences(expected, got, !all), &Meant::parse(LIST)?);
+    let judged = judge(compare::differences(expected, &got.entries, !all), &Meant::parse(LIST)?);
     for difference in &judged.unexplained {
         println!("{difference}");
     }
@@ -123,6 +129,10 @@ fn report(arguments: &Arguments, expected: &[Entry], got: &[Entry]) -> Result<bo
         println!("explains nothing: {}", meant.pattern());
     }
     let (unexplained, explained) = (judged.unexplained.len(), judged.explained);
-    println!("{} answers, {unexplained} differences, {explained} explained, {} stale lines", got.len(), stale.len());
-    Ok(unexplained == 0 && stale.is_empty())
+    println!(
+        "{} answers, {unexplained} differences, {explained} explained, {} stale lines",
+        got.entries.len(),
+        stale.len()
+    );
+    Ok(unexplained == 0 && stale.is_empty() && got.failures.is_empty())
 }

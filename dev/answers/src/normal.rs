@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::answer::NO_ID;
 use crate::records::{self, Depth};
 use crate::value::Value;
 
@@ -19,7 +20,7 @@ pub const TOPIC_PREFIX: &str = "ans-";
 /// Topics that a broker makes when it first needs them; that depends on what was asked before.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 /// The id that stands for none.
-const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+const ZERO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 /// Broker and this program have the same clock; no time that a case sends is this close to it.
 const NOW_MILLIS: i64 = 6 * 3600 * 1000;
 
@@ -53,7 +54,7 @@ impl Names {
     /// Remembers the id of a topic; only the first topic of an id counts.
     pub fn learn_id(&mut self, topic: &str, id: &str) {
         let Some(name) = topic.strip_prefix(&self.prefix) else { return };
-        if id == NO_ID || self.ids.contains_key(id) {
+        if id == ZERO_ID || self.ids.contains_key(id) {
             return;
         }
         let same = |known: &&String| known.as_str() == name || known.starts_with(&format!("{name}#"));
@@ -119,7 +120,7 @@ impl Names {
             "cluster_id" => "CLUSTER",
             "log_dir" => "DIRECTORY",
             "error_message" | "batch_index_error_message" | "documentation" if !text.is_empty() => "TEXT",
-            _ => return Value::Text(text.replace(&self.prefix, "~")),
+            _ => return Value::Text(shortened(&text.replace(&self.prefix, "~"))),
         };
         Value::Word(masked.to_owned())
     }
@@ -132,12 +133,22 @@ impl Names {
             ("finalized_features_epoch", Some(0..)) => "EPOCH".to_owned(),
             ("producer_id", Some(0..)) => numbered("pid", &mut self.producers, word),
             ("session_id", Some(1..)) => numbered("session", &mut self.sessions, word),
-            ("replica_directory_id", None) if word != NO_ID => "ID".to_owned(),
+            ("replica_directory_id", None) if word != ZERO_ID => "ID".to_owned(),
             (_, Some(time)) if is_now(self.now, time) => "NOW".to_owned(),
-            (_, None) if word == NO_ID => "none".to_owned(),
+            (_, None) if word == ZERO_ID => NO_ID.to_owned(),
             (_, None) => self.ids.get(word).map_or(word.to_owned(), |name| format!("id~{name}")),
             _ => word.to_owned(),
         }
+    }
+}
+
+/// A long text of one letter as the letter and its number.
+fn shortened(text: &str) -> String {
+    match text.chars().next() {
+        Some(first) if text.len() > 20 && text.chars().all(|c| c == first) => {
+            format!("{first}*{}", text.chars().count())
+        }
+        _ => text.to_owned(),
     }
 }
 

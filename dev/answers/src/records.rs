@@ -1,8 +1,8 @@
 //! Record batches of a fetched partition as a tree: every byte accounted for, none of it hidden by the codec.
 //!
 //! Invariants: bytes that are no whole batch are shown as they are; of a long body its length and its checksum stand for the
-//! bytes; a batch that the broker stamped with its own clock shows neither that time nor the checksum, which depends on
-//! it, but whether the checksum is right.
+//! bytes; of a batch that holds the broker's own time or a producer id that it gave, both of which differ from run to run, it is
+//! only shown whether the checksum is right.
 
 use ottla_records::{BatchRef, Batches, records_of};
 
@@ -36,8 +36,8 @@ pub fn tree(bytes: &[u8], depth: Depth, is_now: impl Fn(i64) -> bool) -> Value {
 fn batch(batch: &BatchRef<'_>, depth: Depth, is_now: &impl Fn(i64) -> bool) -> Value {
     let header = batch.header();
     let (base_time, max_time) = (header.base_timestamp.0, header.max_timestamp.0);
-    let stamped = is_now(base_time) || is_now(max_time);
-    let crc = match (batch.verify_crc().is_ok(), stamped || depth == Depth::Records) {
+    let is_ours = !is_now(base_time) && !is_now(max_time) && !header.has_producer_id();
+    let crc = match (batch.verify_crc().is_ok(), !is_ours || depth == Depth::Records) {
         (false, _) => "wrong".to_owned(),
         (true, true) => "right".to_owned(),
         (true, false) => format!("{:08x}", header.crc),

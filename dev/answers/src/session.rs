@@ -18,8 +18,8 @@ use crate::normal::Names;
 use crate::records::Depth;
 use crate::value::Value;
 
-/// A broker that takes longer for an answer is taken to be stuck.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A broker that takes longer is taken never to answer, as Kafka does to some requests.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How long a change may take until every part of the broker knows of it.
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
 /// Pause between two looks at whether a change has settled.
@@ -34,6 +34,14 @@ pub struct Step {
     pub title: String,
     /// The answer.
     pub lines: Vec<Line>,
+}
+
+/// What comes back.
+#[derive(Debug)]
+enum Answer {
+    Frame(Bytes),
+    Closed,
+    Nothing,
 }
 
 /// A conversation with a broker.
@@ -76,16 +84,20 @@ impl Session {
         self.wire = None;
     }
 
-    /// Asks, and keeps the answer in the transcript; none where the connection was closed instead.
+    /// Asks, and keeps the answer in the transcript; none where the connection was closed, or nothing came.
     ///
     /// # Errors
     /// Where the request cannot be sent or the answer cannot be read.
     pub fn ask<M: ApiRequest>(&mut self, label: &str, version: i16, request: &M) -> Result<Option<M::Response>> {
         let title = format!("{:?}: {label}", M::API);
         match self.exchange(version, request)? {
-            Some(frame) => self.keep(title, M::API, version, frame).map(Some),
-            None => {
+            Answer::Frame(frame) => self.keep(title, M::API, version, frame).map(Some),
+            Answer::Closed => {
                 self.push(title, "closed");
+                Ok(None)
+            }
+            Answer::Nothing => {
+                self.push(title, "nothing");
                 Ok(None)
             }
         }
@@ -96,7 +108,7 @@ impl Session {
     /// # Errors
     /// Also where the connection was closed.
     pub fn get<M: ApiRequest>(&mut self, version: i16, request: &M) -> Result<M::Response> {
-        let frame = self.exchange(version, request)?.with_context(|| format!("{:?}: connection closed", M::API))?;
+        let Answer::Frame(frame) = self.exchange(version, request)? else { bail!("{:?}: no answer", M::API) };
         let (_, mut reader) = frame::parse_response(M::API, version, frame)?;
         let response = M::Response::decode(&mut reader, version)?;
         // Only to learn the names in it.
@@ -114,7 +126,7 @@ impl Session {
         let frame = self.encode(version, request)?;
         self.wire()?.send_bytes(&frame)?;
         let next = self.exchange(0, &ottla_wire::messages::ApiVersionsRequest::default())?;
-        self.push(title, if next.is_some() { "nothing" } else { "closed" });
+        self.push(title, if matches!(next, Answer::Frame(_)) { "nothing" } else { "closed" });
         Ok(())
     }
 
@@ -126,12 +138,13 @@ impl Session {
         let title = format!("{:?}: {label}", M::API);
         self.wire()?.send_frame(request)?;
         match self.answer()? {
-            Some(frame) => self.keep::<M::Response>(title, M::API, version_back, frame).map(drop),
-            None => {
+            Answer::Frame(frame) => self.keep::<M::Response>(title, M::API, version_back, frame)?,
+            _ => {
                 self.push(title, "closed");
-                Ok(())
+                return Ok(());
             }
-        }
+        };
+        Ok(())
     }
 
     /// Sends any frame; kept is only whether the connection is closed.
@@ -140,7 +153,11 @@ impl Session {
     /// Where it cannot be sent.
     pub fn send_raw(&mut self, label: &str, request: &[u8]) -> Result<()> {
         self.wire()?.send_frame(request)?;
-        let answer = if self.answer()?.is_some() { "answered" } else { "closed" };
+        let answer = match self.answer()? {
+            Answer::Frame(_) => "answered",
+            Answer::Closed => "closed",
+            Answer::Nothing => "nothing",
+        };
         self.push(label.to_owned(), answer);
         Ok(())
     }
@@ -169,11 +186,11 @@ impl Session {
         Ok(frame.with_context(|| format!("{:?} version {version}", M::API))?.read()?)
     }
 
-    fn exchange<M: ApiRequest>(&mut self, version: i16, request: &M) -> Result<Option<Bytes>> {
+    fn exchange<M: ApiRequest>(&mut self, version: i16, request: &M) -> Result<Answer> {
         let frame = self.encode(version, request)?;
         self.wire()?.send_bytes(&frame)?;
         let answer = self.answer()?;
-        if let Some(answer) = &answer {
+        if let Answer::Frame(answer) = &answer {
             ensure!(answer.starts_with(&self.correlation_id.to_be_bytes()), "an answer to another request");
         }
         Ok(answer)
@@ -187,20 +204,19 @@ impl Session {
         Ok(self.wire.insert(wire))
     }
 
-    /// The next frame; none where the connection ends.
-    fn answer(&mut self) -> Result<Option<Bytes>> {
+    /// The next frame. A connection that ends or stays silent is not used again.
+    fn answer(&mut self) -> Result<Answer> {
         let answer = match self.wire()?.read_frame(ANSWER_WITHIN) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                self.wire = None;
-                bail!("no answer within {ANSWER_WITHIN:?}");
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
-            answer => answer?,
+            Ok(Some(frame)) => return Ok(Answer::Frame(frame.into())),
+            Ok(None) => Answer::Closed,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Answer::Nothing,
+                io::ErrorKind::ConnectionReset => Answer::Closed,
+                _ => return Err(error.into()),
+            },
         };
-        if answer.is_none() {
-            self.wire = None;
-        }
-        Ok(answer.map(Bytes::from))
+        self.wire = None;
+        Ok(answer)
     }
 
     fn keep<R: Message>(&mut self, title: String, api: ApiKey, version: i16, frame: Bytes) -> Result<R> {

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ottla_wire::ApiKey;
 
 use crate::differences::matches;
@@ -99,28 +99,36 @@ pub fn names() -> Vec<String> {
         .collect()
 }
 
+/// What came of all cases.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The answers.
+    pub entries: Vec<Entry>,
+    /// Cases that could not be carried out to their end, and why.
+    pub failures: Vec<String>,
+}
+
 /// Asks the broker at `address` every case whose name fits `only`; `said` hears of each case before it begins.
-///
-/// # Errors
-/// The first case that could not be carried out.
-pub fn run(address: SocketAddr, only: &str, mut said: impl FnMut(&str)) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    let mut number = 0;
-    for (api, cases) in all() {
-        for case in cases {
-            let name = format!("{api}/{}", case.name);
-            number += 1;
-            if !matches(only, &name) {
-                continue;
-            }
-            said(&name);
-            for version in &case.versions {
-                let prefix = format!("{TOPIC_PREFIX}{:x}-{number}-{version}-", std::process::id());
-                let mut session = Session::new(address, prefix);
-                (case.run)(&mut session, *version).with_context(|| format!("{name}@{version}"))?;
-                entries.push(Entry { case: name.clone(), version: *version, steps: session.into_steps() });
+pub fn run(address: SocketAddr, only: &str, mut said: impl FnMut(&str)) -> Outcome {
+    let mut outcome = Outcome::default();
+    let cases = all().into_iter().flat_map(|(api, cases)| cases.into_iter().map(move |case| (api, case)));
+    for (number, (api, case)) in cases.enumerate() {
+        let name = format!("{api}/{}", case.name);
+        if !matches(only, &name) {
+            continue;
+        }
+        said(&name);
+        for version in &case.versions {
+            let prefix = format!("{TOPIC_PREFIX}{:x}-{number}-{version}-", std::process::id());
+            let mut session = Session::new(address, prefix);
+            match (case.run)(&mut session, *version) {
+                Ok(()) => {
+                    let steps = session.into_steps();
+                    outcome.entries.push(Entry { case: name.clone(), version: *version, steps });
+                }
+                Err(error) => outcome.failures.push(format!("{name}@{version}: {error:#}")),
             }
         }
     }
-    Ok(entries)
+    outcome
 }

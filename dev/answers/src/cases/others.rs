@@ -64,14 +64,18 @@ fn coordinator_request(keys: &[&str], key_type: i8) -> FindCoordinatorRequest {
 }
 
 /// The internal topic is made when it is first needed; that is waited for.
-fn coordinator(s: &mut Session, v: i16, key_type: i8) -> Result<()> {
+pub(super) fn coordinator_there(s: &mut Session, key_type: i8) -> Result<()> {
     let key = s.topic("key");
-    let request = coordinator_request(&[&key], key_type);
     s.settle("there is a coordinator", |s| {
-        let response = s.get(6, &request)?;
-        Ok(response.coordinators.iter().all(|coordinator| coordinator.error_code != 15) || v < 0)
-    })?;
-    s.ask(&format!("type {key_type}"), v, &request).map(drop)
+        let response = s.get(6, &coordinator_request(&[&key], key_type))?;
+        Ok(response.coordinators.iter().all(|coordinator| coordinator.error_code != 15))
+    })
+}
+
+fn coordinator(s: &mut Session, v: i16, key_type: i8) -> Result<()> {
+    coordinator_there(s, key_type)?;
+    let key = s.topic("key");
+    s.ask(&format!("type {key_type}"), v, &coordinator_request(&[&key], key_type)).map(drop)
 }
 
 fn coordinator_of_group(s: &mut Session, v: i16) -> Result<()> {

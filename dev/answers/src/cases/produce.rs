@@ -1,6 +1,6 @@
 //! Produce: acknowledgements, what is wrong with a batch, where it goes, and the sequences of idempotent producers.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use ottla_records::{BatchBuilder, HEADER_LEN, crc_of};
 use ottla_types::{Compression, Millis, ProducerEpoch, ProducerId, ProducerIdAndEpoch, TimestampType};
@@ -32,6 +32,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::newest("several_partitions", api, several_partitions),
         Case::newest("one_partition_twice", api, one_partition_twice),
         Case::some("empty", &SHAPES, empty),
+        Case::newest("no_bytes", api, no_bytes),
         Case::some("checksum", &SHAPES, |s, v| broken(s, v, &[("checksum", 17, 1)])),
         Case::newest("broken_header", api, broken_header),
         Case::newest("broken_body", api, broken_body),
@@ -200,10 +201,14 @@ fn one_partition_twice(s: &mut Session, v: i16) -> Result<()> {
 
 fn empty(s: &mut Session, v: i16) -> Result<()> {
     let topic = one(s, "a")?;
+    s.ask("a batch of no records", v, &produce(&topic, 0, values(&[]).build()?)).map(drop)
+}
+
+fn no_bytes(s: &mut Session, v: i16) -> Result<()> {
+    let topic = one(s, "a")?;
     s.ask("no bytes", v, &produce(&topic, 0, Bytes::new()))?;
     let null = vec![PartitionProduceData { index: 0, records: None }];
-    s.ask("null", v, &request_of(&topic, null))?;
-    s.ask("a batch of no records", v, &produce(&topic, 0, values(&[]).build()?)).map(drop)
+    s.ask("null", v, &request_of(&topic, null)).map(drop)
 }
 
 /// `batch` with the byte at `at` changed by `by`.
@@ -436,8 +441,13 @@ fn producer(id: i64, epoch: i16) -> ProducerIdAndEpoch {
 fn new_producer(s: &mut Session) -> Result<i64> {
     let request =
         InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: 60_000, ..Default::default() };
-    let response = s.get(4, &request)?;
-    (response.error_code == 0).then_some(response.producer_id).context("no producer id")
+    let mut id = -1;
+    s.settle("there is a producer id", |s| {
+        let response = s.get(4, &request)?;
+        id = response.producer_id;
+        Ok(response.error_code == 0)
+    })?;
+    Ok(id)
 }
 
 /// `count` records of a producer.

@@ -30,12 +30,19 @@ fn new() -> InitProducerIdRequest {
     InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: 60_000, ..Default::default() }
 }
 
+/// The first block of ids comes from the controller; until then there are none.
+fn ids_there(s: &mut Session) -> Result<()> {
+    s.settle("there are producer ids", |s| Ok(s.get(4, &new())?.error_code == 0))
+}
+
 fn idempotent(s: &mut Session, v: i16) -> Result<()> {
+    ids_there(s)?;
     s.ask("a producer", v, &new())?;
     s.ask("another", v, &new()).map(drop)
 }
 
 fn with_id_and_epoch(s: &mut Session, v: i16) -> Result<()> {
+    ids_there(s)?;
     let first = s.ask("a producer", v, &new())?.context("closed")?;
     let of = |producer_id, producer_epoch| InitProducerIdRequest { producer_id, producer_epoch, ..new() };
     s.ask("with what it got", v, &of(first.producer_id, first.producer_epoch))?;
@@ -45,6 +52,7 @@ fn with_id_and_epoch(s: &mut Session, v: i16) -> Result<()> {
 }
 
 fn timeouts(s: &mut Session, v: i16) -> Result<()> {
+    ids_there(s)?;
     for timeout in [0, -1, i32::MAX] {
         s.ask(&format!("{timeout} ms"), v, &InitProducerIdRequest { transaction_timeout_ms: timeout, ..new() })?;
     }
@@ -56,15 +64,22 @@ fn empty_transactional_id(s: &mut Session, v: i16) -> Result<()> {
 }
 
 fn transactional(s: &mut Session, v: i16) -> Result<()> {
-    let id = s.topic("txn");
-    let request = InitProducerIdRequest { transactional_id: Some(id), ..new() };
+    super::others::coordinator_there(s, 1)?;
+    let of = |s: &Session, name, transaction_timeout_ms| InitProducerIdRequest {
+        transactional_id: Some(s.topic(name)),
+        transaction_timeout_ms,
+        ..new()
+    };
     // A coordinator that has just begun is still loading.
-    let request = InitProducerIdRequest { transaction_timeout_ms: 60_000, ..request };
-    s.settle("the coordinator is there", |s| Ok(!matches!(s.get(v, &request)?.error_code, 14..=16)))?;
-    s.reconnect();
-    let other = InitProducerIdRequest { transactional_id: Some(s.topic("txn2")), ..request };
-    s.ask("a new id", v, &InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..other.clone() })?;
-    s.ask("no time", v, &InitProducerIdRequest { transaction_timeout_ms: 0, ..other }).map(drop)
+    let first = of(s, "first", 60_000);
+    s.settle("the coordinator has loaded", |s| Ok(!matches!(s.get(v, &first)?.error_code, 14..=16)))?;
+    let request = of(s, "txn", 60_000);
+    s.ask("a new id", v, &request)?;
+    s.ask("the same id", v, &request)?;
+    let request = of(s, "other", i32::MAX);
+    s.ask("too long a time", v, &request)?;
+    let request = of(s, "other", 0);
+    s.ask("no time", v, &request).map(drop)
 }
 
 fn describe_partitions(name: &str, partitions: &[i32]) -> DescribeProducersRequest {

@@ -30,8 +30,8 @@ fn topics_and_ids_keep_their_names() {
     let all = Value::List(vec![topic("ans-x-1-a", ID), topic("ans-x-2-a", OTHER), topic("__consumer_offsets", OTHER)]);
     assert_eq!(shown(&mut names, fields(&[("topics", all)])), [".", "topics[~a] topic_id=id~a"]);
     assert_eq!(shown(&mut names, fields(&[("topic_id", word(ID))])), [". topic_id=id~a"]);
-    let again = Value::List(vec![topic("ans-x-1-a", OTHER), topic("ans-x-1-b", NO_ID)]);
-    let expected = [".", "topics[~a] topic_id=id~a#2", "topics[~b] topic_id=none"];
+    let again = Value::List(vec![topic("ans-x-1-a", OTHER), topic("ans-x-1-b", ZERO_ID)]);
+    let expected = [".", "topics[~a] topic_id=id~a#2", "topics[~b]"];
     assert_eq!(shown(&mut names, fields(&[("topics", again)])), expected);
 }
 
