@@ -35,11 +35,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// How many replicas of a partition are in sync.
-    pub(crate) fn in_sync_replicas(&self, partition: &Partition) -> i32 {
+    /// Whether so many replicas are in sync that `acks=all` means what `min.insync.replicas` promises. As in Kafka, more
+    /// than there are replicas is never asked for.
+    pub(crate) fn has_enough_replicas(&self, partition: &Partition, least: i32) -> bool {
         let image = self.quorum.image();
         let state = image.partition(partition.id.topic.as_str(), partition.id.partition);
-        state.map_or(0, |state| i32::try_from(state.isr.len()).unwrap_or(i32::MAX))
+        let least = usize::try_from(least).unwrap_or(0);
+        state.is_some_and(|state| state.isr.len() >= least.min(state.replicas.len()))
     }
 
     /// Creates topics that a client asked for, with the broker's defaults. What fails is missing in the answer.

@@ -102,12 +102,12 @@ impl Gauges for Live {
         let (mut offline, mut under_replicated, mut under_min_isr, mut size) = (0, 0, 0, 0);
         let image = self.node.quorum.image();
         for topic in self.node.replicas.topics() {
-            let least = topic.config().min_insync_replicas;
+            let least = usize::try_from(topic.config().min_insync_replicas).unwrap_or(0);
             let states = image.topic_by_id(topic.id).into_iter().flat_map(|topic| topic.partitions.values());
             for state in states {
                 offline += u32::from(state.leader.is_none());
                 under_replicated += u32::from(state.isr.len() < state.replicas.len());
-                under_min_isr += u32::from((state.isr.len() as i64) < i64::from(least));
+                under_min_isr += u32::from(state.isr.len() < least.min(state.replicas.len()));
             }
             let opened = topic.partitions();
             size += opened.iter().filter_map(|partition| partition.opened_log()?.size().ok()).sum::<u64>();

@@ -71,13 +71,7 @@ impl Service for Requests {
 
 impl ReplyTo {
     fn new(header: &RequestHeader, arrived: Instant, total: Option<Histogram>) -> Self {
-        Self {
-            api: header.api,
-            version: header.version,
-            correlation_id: header.correlation_id,
-            arrived,
-            total,
-        }
+        Self { api: header.api, version: header.version, correlation_id: header.correlation_id, arrived, total }
     }
 
     /// The response frame, or none where `body` cannot be expressed in the request's version.

@@ -115,7 +115,7 @@ impl Broker {
             Some(address) => Some(scrape::bind(&address).await?),
             None => None,
         };
-        let disk = Arc::new(StdDisk::default());
+        let disk = Arc::new(StdDisk);
         let cluster_id = cluster_id(&settings, &*disk)?;
         let dirs = open_dirs(&settings, cluster_id, disk.clone(), now)?;
         let metrics = Arc::new(Metrics::new(served::APIS));

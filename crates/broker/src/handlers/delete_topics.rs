@@ -46,8 +46,9 @@ fn states(version: i16, request: DeleteTopicsRequest) -> Vec<DeleteTopicState> {
 
 fn disabled(version: i16, states: Vec<DeleteTopicState>) -> DeleteTopicsResponse {
     let error = if version >= DISABLED_FROM { ErrorCode::TopicDeletionDisabled } else { ErrorCode::InvalidRequest };
-    let message = "Topic deletion is disabled.";
-    let responses = states.into_iter().map(|state| refused(state, error, message.to_owned())).collect();
+    // The code says it all, and Kafka says no more.
+    let without_message = |state| DeletableTopicResult { error_message: None, ..refused(state, error, String::new()) };
+    let responses = states.into_iter().map(without_message).collect();
     DeleteTopicsResponse { throttle_time_ms: 0, responses }
 }
 

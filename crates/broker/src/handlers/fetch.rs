@@ -115,7 +115,8 @@ fn requested(partition: &FetchPartition) -> Requested {
         fetch_offset: Offset(partition.fetch_offset),
         max_bytes: partition.partition_max_bytes,
         log_start_offset: Offset(partition.log_start_offset),
-        current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
+        // As in Kafka, any negative epoch stands for none here, though nowhere else.
+        current_leader_epoch: LeaderEpoch(partition.current_leader_epoch).max(LeaderEpoch::UNKNOWN),
         last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
         replica_directory_id: partition.replica_directory_id,
         high_watermark: Offset(partition.high_watermark),
@@ -280,7 +281,7 @@ impl Asked {
 
     /// Where the reader's history parts from this log's, if it does.
     fn divergence(&self, log: &ottla_log::Log) -> Option<PartitionData> {
-        if self.requested.last_fetched_epoch == LeaderEpoch::UNKNOWN {
+        if self.requested.last_fetched_epoch <= LeaderEpoch::UNKNOWN {
             return None;
         }
         let Some(end) = log.end_offset_for(self.requested.last_fetched_epoch) else {
@@ -295,6 +296,7 @@ impl Asked {
             last_stable_offset: log.last_stable().0,
             log_start_offset: log.log_start().0,
             diverging_epoch: EpochEndOffset { epoch: end.epoch.0, end_offset: end.end.0 },
+            aborted_transactions: None,
             records: Some(Records::default()),
             ..PartitionData::default()
         })
@@ -323,6 +325,7 @@ impl Asked {
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,
+            aborted_transactions: None,
             records: Some(Records::default()),
             ..PartitionData::default()
         }

@@ -14,6 +14,10 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: InitProducerIdRe
     if request.transactional_id.is_some() {
         return reply.now(&refused(ErrorCode::InvalidRequest));
     }
+    // A producer names both what it had, or neither.
+    if (request.producer_id == -1) != (request.producer_epoch == -1) {
+        return reply.now(&refused(ErrorCode::InvalidRequest));
+    }
     let node = Arc::clone(node);
     reply.exclusive(async move {
         match node.producer_ids.next(&node.quorum, node.broker_id, node.broker_epoch()).await {

@@ -3,7 +3,7 @@
 //! Unlike Kafka, which answers UNKNOWN_TOPIC_OR_PARTITION and has the client ask again, a topic created on the way is in
 //! the same answer.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use ottla_controller::{MetadataImage, TopicImage};
 use ottla_types::{ErrorCode, TopicName, Uuid};
@@ -54,7 +54,9 @@ fn respond(node: &Node, listener: &str, version: i16, request: &MetadataRequest)
     let topics = if all {
         image.topics().map(|topic| known_topic(node, topic, operations)).collect()
     } else {
-        request.topics.iter().flatten().map(|topic| asked_topic(node, &image, version, topic, operations)).collect()
+        let mut seen = HashSet::new();
+        let once = request.topics.iter().flatten().filter(|topic| seen.insert((&topic.name, topic.topic_id)));
+        once.map(|topic| asked_topic(node, &image, version, topic, operations)).collect()
     };
     MetadataResponse {
         brokers: brokers(&image, listener),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use ottla_config::{CompressionType, ProduceValidation, TopicConfig};
 use ottla_log::{AppendError, Appended, ProducerError};
-use ottla_records::{CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce};
+use ottla_records::{
+    BatchHeader, CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce,
+};
 use ottla_types::{Compression, ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex};
 use ottla_wire::{
     Records,
@@ -70,6 +72,15 @@ struct Refused {
 impl Refused {
     fn because(error: ErrorCode) -> Self {
         Self { error, message: None, records: Vec::new(), log_start_offset: Offset(-1) }
+    }
+
+    /// As in Kafka, a batch that is damaged, too large, or not alone is answered without the log start.
+    fn naming_start(self, log_start_offset: Offset) -> Self {
+        match self.error {
+            ErrorCode::CorruptMessage | ErrorCode::MessageTooLarge | ErrorCode::KafkaStorageError => self,
+            ErrorCode::UnsupportedCompressionType => self,
+            _ => Self { log_start_offset, ..self },
+        }
     }
 
     fn saying(error: ErrorCode, message: impl Into<String>) -> Self {
@@ -141,22 +152,22 @@ fn append(
     let partition = partition.ok_or(Refused::because(ErrorCode::UnknownTopicOrPartition))?;
     let log = partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|reason| Refused::because((&reason).into()))?;
     let config = topic.config();
-    if wish.acks == Acks::All && config.min_insync_replicas > node.in_sync_replicas(&partition) {
+    if wish.acks == Acks::All && !node.has_enough_replicas(&partition, config.min_insync_replicas) {
         return Err(Refused::because(ErrorCode::NotEnoughReplicas));
     }
+    if !wish.zstd && is_zstd(data) {
+        return Err(Refused::because(ErrorCode::UnsupportedCompressionType));
+    }
     let now = node.clock.now();
-    let batch =
-        checked(data, &config, now).map_err(|rejection| Refused { log_start_offset: log.log_start(), ..rejection });
+    let batch = checked(data, &config, now).map_err(|refused| refused.naming_start(log.log_start()));
     let batch = batch.inspect_err(|_| {
         topic.metrics.failed_produce.inc();
     })?;
-    if !wish.zstd && batch.header.attributes.compression() == Ok(Compression::Zstd) {
-        return Err(Refused::because(ErrorCode::UnsupportedCompressionType));
-    }
     if batch.header.attributes.is_transactional() {
         return Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS));
     }
-    let appended = partition.append(log, &batch, now).map_err(|error| refusal(&partition, &error))?;
+    let appended = partition.append(log, &batch, now);
+    let appended = appended.map_err(|error| refusal(&partition, &error).naming_start(log.log_start()))?;
     if !appended.duplicate {
         topic.metrics.bytes_in.inc_by(batch.header.size_in_bytes() as u64);
         topic.metrics.messages_in.inc_by(batch.header.records_count.max(0) as u64);
@@ -165,6 +176,11 @@ fn append(
         pending.add(place, Arc::clone(&partition), log, to);
     }
     Ok(appended)
+}
+
+fn is_zstd(data: &PartitionProduceData) -> bool {
+    let Some(Records::Bytes(bytes)) = &data.records else { return false };
+    BatchHeader::parse(bytes).is_ok_and(|header| header.attributes.compression() == Ok(Compression::Zstd))
 }
 
 fn checked(data: &PartitionProduceData, config: &TopicConfig, now: Millis) -> Result<CheckedBatch, Refused> {

@@ -245,7 +245,7 @@ async fn a_peer_that_does_not_read_is_not_read_from() {
 #[tokio::test]
 async fn a_file_range_arrives_between_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = ottla_log::StdDisk::default();
+    let disk = ottla_log::StdDisk;
     let file = disk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
     let content: Vec<u8> = (0..2_000_000_u32).map(|i| (i / 7) as u8).collect();
     file.write_all_at(&mut [std::io::IoSlice::new(&content)], 0).unwrap();
