@@ -20,21 +20,34 @@ pub(super) const BROKER_LOGGER: i8 = 8;
 /// A resource that is not described: the code, and what else is to be said.
 type Refusal = (ErrorCode, String);
 
+/// Configurations in one answer. Ten thousand topics fit; a small request that names one broker over and over, and asks
+/// for gigabytes that way, does not.
+const CONFIGS_MAX: usize = 1_000_000;
+
 pub(crate) fn handle(node: &Node, reply: &ReplyTo, request: &DescribeConfigsRequest) -> Answer {
-    let results = request.resources.iter().map(|resource| match entries(node, resource) {
-        Ok(entries) => DescribeConfigsResult {
-            configs: entries
-                .into_iter()
-                .filter(|entry| wanted(resource, entry))
-                .map(|entry| put(request, entry))
-                .collect(),
-            ..named(resource)
-        },
+    let mut room = CONFIGS_MAX;
+    let results = request.resources.iter().map(|resource| match describe(node, resource, request, &mut room) {
+        Ok(configs) => DescribeConfigsResult { configs, ..named(resource) },
         Err((error, message)) => {
             DescribeConfigsResult { error_code: error.code(), error_message: Some(message), ..named(resource) }
         }
     });
     reply.now(&DescribeConfigsResponse { throttle_time_ms: 0, results: results.collect() })
+}
+
+fn describe(
+    node: &Node,
+    resource: &DescribeConfigsResource,
+    request: &DescribeConfigsRequest,
+    room: &mut usize,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+    let full = || (ErrorCode::InvalidRequest, "One answer cannot hold so many configurations.".to_owned());
+    if *room == 0 {
+        return Err(full());
+    }
+    let entries = entries(node, resource)?;
+    *room = room.saturating_sub(entries.len());
+    Ok(entries.into_iter().filter(|entry| wanted(resource, entry)).map(|entry| put(request, entry)).collect())
 }
 
 fn entries(node: &Node, resource: &DescribeConfigsResource) -> Result<Vec<Entry>, Refusal> {

@@ -1,6 +1,8 @@
 //! `DescribeProducers`: who writes to a partition, and in which transaction.
+//!
+//! Invariant: a partition is described once, however often it is asked for.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use ottla_log::ProducerView;
 use ottla_types::{ErrorCode, LeaderEpoch, PartitionIndex, TopicName};
@@ -15,13 +17,16 @@ use crate::{net::Answer, node::Node, replicas::Topic, service::ReplyTo};
 type Refusal = (ErrorCode, Option<String>);
 
 pub(crate) fn handle(node: &Node, reply: &ReplyTo, request: &DescribeProducersRequest) -> Answer {
-    let topics = request.topics.iter().map(|asked| describe_topic(node, asked)).collect();
+    // A partition with many producers must not be multiplied by naming it many times.
+    let mut seen = HashSet::new();
+    let topics = request.topics.iter().map(|asked| describe_topic(node, asked, &mut seen)).collect();
     reply.now(&DescribeProducersResponse { throttle_time_ms: 0, topics })
 }
 
-fn describe_topic(node: &Node, asked: &TopicRequest) -> TopicResponse {
+fn describe_topic<'a>(node: &Node, asked: &'a TopicRequest, seen: &mut HashSet<(&'a str, i32)>) -> TopicResponse {
     let topic = hosted(node, &asked.name);
-    let partitions = asked.partition_indexes.iter().map(|index| {
+    let news = asked.partition_indexes.iter().filter(|index| seen.insert((&asked.name, **index)));
+    let partitions = news.map(|index| {
         let producers = topic.as_ref().map_err(Clone::clone).and_then(|topic| producers(topic, *index));
         partition_response(*index, producers)
     });
