@@ -13,7 +13,7 @@ use ottla_conformance::rust_client::{config, create_topic};
 use ottla_testkit::{Dice, Wire};
 use ottla_wire::frame::request_header_version;
 use ottla_wire::{ApiKey, MessageKind, Role};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 /// What the broker's memory may grow by, bytes.
 const GROWTH_MAX: u64 = 64 << 20;

@@ -1,7 +1,8 @@
 //! `FindCoordinator`: this broker coordinates neither groups nor transactions yet, and says so.
 //!
-//! Every key is answered with INVALID_REQUEST, which clients report at once with the message, where
-//! COORDINATOR_NOT_AVAILABLE would have them ask again until they time out.
+//! A group's coordinator is COORDINATOR_NOT_AVAILABLE: librdkafka looks for one even when its partitions are assigned by
+//! hand, and goes on consuming while it looks. Other keys are answered with INVALID_REQUEST, which clients report at
+//! once with the message; they would otherwise ask until they time out.
 
 use ottla_types::ErrorCode;
 use ottla_wire::messages::{
@@ -20,7 +21,7 @@ const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
 pub(crate) fn handle(reply: &ReplyTo, request: FindCoordinatorRequest) -> Answer {
-    let (error_code, message) = (ErrorCode::InvalidRequest.code(), refusal(request.key_type));
+    let (error_code, message) = (code(request.key_type).code(), refusal(request.key_type));
     if reply.version < MANY_FROM {
         return reply.now(&FindCoordinatorResponse {
             error_code,
@@ -40,6 +41,10 @@ pub(crate) fn handle(reply: &ReplyTo, request: FindCoordinatorRequest) -> Answer
     };
     let coordinators = request.coordinator_keys.into_iter().map(refused).collect();
     reply.now(&FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() })
+}
+
+fn code(key_type: i8) -> ErrorCode {
+    if key_type == GROUP { ErrorCode::CoordinatorNotAvailable } else { ErrorCode::InvalidRequest }
 }
 
 fn refusal(key_type: i8) -> String {
