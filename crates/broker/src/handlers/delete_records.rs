@@ -1,4 +1,5 @@
-//! `DeleteRecords`: raises the start of logs and removes the segments below it.
+//! `DeleteRecords`: raises the start of logs. The files below it go with the next round of upkeep, which stores the start
+//! before.
 //!
 //! Invariant: only topics that delete by themselves lose records this way; a compacted log's start is the cleaner's.
 
@@ -28,7 +29,7 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: DeleteRecordsReq
     }
     let node = Arc::clone(node);
     reply.exclusive(async move {
-        // Removing segments takes as long as the file system takes.
+        // A log that was not used yet is opened for it.
         match tokio::task::spawn_blocking(move || delete_all(&node, asked)).await {
             Ok(topics) => DeleteRecordsResponse { throttle_time_ms: 0, topics },
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -63,7 +64,6 @@ fn delete(node: &Node, topic: &str, partition: i32, to: i64) -> Result<Offset, E
         return Err(ErrorCode::PolicyViolation);
     }
     let to = if to == HIGH_WATERMARK { log.high_watermark() } else { Offset(to) };
-    // The files go with the next round of upkeep.
     log.delete_records(to).map_err(|error| code_of(log, &error))
 }
 
