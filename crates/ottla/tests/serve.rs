@@ -101,7 +101,9 @@ fn metrics_are_there_to_be_scraped() {
     let address = url.trim_start_matches("http://").trim_end_matches("/metrics");
     let answer = get(address, "/metrics");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    for name in ["ottla_active_controller_count 1", "ottla_under_replicated_partitions 0", "ottla_requests_total", "# EOF"] {
+    for name in
+        ["ottla_active_controller_count 1", "ottla_under_replicated_partitions 0", "ottla_requests_total", "# EOF"]
+    {
         assert!(answer.contains(name), "{name} is missing in {answer}");
     }
     assert!(get(address, "/").starts_with("HTTP/1.1 404"));
