@@ -1,5 +1,7 @@
 //! `ottla serve` as its user meets it: what it prints, how it ends.
 
+#![allow(clippy::unwrap_used)] // a test may
+
 use std::{
     fs,
     io::{Read, Write},

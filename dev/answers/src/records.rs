@@ -83,7 +83,7 @@ fn decompressed(batch: &BatchRef<'_>) -> String {
     let mut text = Vec::new();
     let Ok(mut reader) = records_of(batch) else { return "unreadable".to_owned() };
     while let Ok(Some(record)) = reader.next_record() {
-        let part = |bytes: Option<&[u8]>| bytes.map_or("null".to_owned(), |bytes| shown(bytes));
+        let part = |bytes: Option<&[u8]>| bytes.map_or("null".to_owned(), shown);
         text.push(format!("{}:{}", part(record.key), part(record.value)));
     }
     format!("[{}]", text.join(","))

@@ -72,7 +72,9 @@ impl Echo {
     }
 
     fn release_all(&self) {
-        self.parked.lock().drain(..).for_each(|parked| drop(parked.send(())));
+        for parked in self.parked.lock().drain(..) {
+            let _ = parked.send(());
+        }
     }
 
     async fn called(&self, times: usize) {
@@ -180,8 +182,8 @@ async fn frames_arrive_whole_however_they_were_cut() {
     let mut client = TcpStream::connect(server.address).await.unwrap();
     let mut bytes = Vec::new();
     for len in [0, 1, 3, 20_000, 5, 300_000, 16_384, 16_380] {
-        bytes.extend_from_slice(&(len as i32).to_be_bytes());
-        bytes.extend((0..len).map(|i| (i % 23) as u8));
+        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend((0..len).map(|i: i32| (i % 23) as u8));
     }
     let (mut from, mut to) = client.split();
     let write = async {
