@@ -259,7 +259,7 @@ impl Asked {
     fn read(&self, room: usize, min_one: bool, bound: ReadBound) -> PartitionData {
         let (_, partition) = match &self.hosted {
             Ok(hosted) => hosted,
-            Err(error) => return self.refused(*error),
+            Err(error) => return self.not_hosted(*error),
         };
         let log = match partition.leader_log(self.requested.current_leader_epoch) {
             Ok(log) => log,
@@ -329,6 +329,12 @@ impl Asked {
             records: Some(Records::default()),
             ..PartitionData::default()
         }
+    }
+
+    /// As in Kafka, an unknown partition has an empty list of aborted transactions where every other error has none.
+    fn not_hosted(&self, error: ErrorCode) -> PartitionData {
+        let known = error == ErrorCode::NotLeaderOrFollower;
+        PartitionData { aborted_transactions: (!known).then(Vec::new), ..self.refused(error) }
     }
 
     fn count(&self, data: &PartitionData) {

@@ -159,7 +159,7 @@ fn append(
         return Err(Refused::because(ErrorCode::UnsupportedCompressionType));
     }
     let now = node.clock.now();
-    let batch = checked(data, &config, now).map_err(|refused| refused.naming_start(log.log_start()));
+    let batch = checked(data, &config, now, log.log_start());
     let batch = batch.inspect_err(|_| {
         topic.metrics.failed_produce.inc();
     })?;
@@ -183,11 +183,21 @@ fn is_zstd(data: &PartitionProduceData) -> bool {
     BatchHeader::parse(bytes).is_ok_and(|header| header.attributes.compression() == Ok(Compression::Zstd))
 }
 
-fn checked(data: &PartitionProduceData, config: &TopicConfig, now: Millis) -> Result<CheckedBatch, Refused> {
+fn checked(
+    data: &PartitionProduceData,
+    config: &TopicConfig,
+    now: Millis,
+    log_start: Offset,
+) -> Result<CheckedBatch, Refused> {
     let Some(Records::Bytes(bytes)) = &data.records else {
         return Err(Refused::because(ErrorCode::InvalidRecord));
     };
-    check_produce(bytes, &rules(config), now).map_err(|rejection| rejected(&rejection))
+    check_produce(bytes, &rules(config), now).map_err(|rejection| match &rejection {
+        // No single batch: found before any partition is looked at.
+        ProduceRejection::Batch(BatchError::Incomplete { .. } | BatchError::Magic(_))
+        | ProduceRejection::MoreThanOneBatch { .. } => rejected(&rejection),
+        _ => rejected(&rejection).naming_start(log_start),
+    })
 }
 
 fn rules(config: &TopicConfig) -> ProduceRules {

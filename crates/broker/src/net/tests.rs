@@ -181,9 +181,9 @@ async fn frames_arrive_whole_however_they_were_cut() {
     let server = start(Echo::default()).await;
     let mut client = TcpStream::connect(server.address).await.unwrap();
     let mut bytes = Vec::new();
-    for len in [0, 1, 3, 20_000, 5, 300_000, 16_384, 16_380] {
+    for len in [0_i32, 1, 3, 20_000, 5, 300_000, 16_384, 16_380] {
         bytes.extend_from_slice(&len.to_be_bytes());
-        bytes.extend((0..len).map(|i: i32| (i % 23) as u8));
+        bytes.extend((0..len).map(|i| (i % 23) as u8));
     }
     let (mut from, mut to) = client.split();
     let write = async {
