@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ottla_config::{CompressionType, ProduceValidation, TopicConfig};
 use ottla_log::{AppendError, Appended, ProducerError};
 use ottla_records::{
-    BatchHeader, CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce,
+    BatchError, BatchHeader, CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce,
 };
 use ottla_types::{Compression, ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex};
 use ottla_wire::{
