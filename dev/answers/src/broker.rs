@@ -11,15 +11,23 @@ use ottla_peer::kafka::{Kafka, Settings};
 use ottla_testkit::{BrokerCommand, BrokerProcess};
 use tempfile::TempDir;
 
-/// What both are told beyond where to listen and to keep data.
-const SETTINGS: [(&str, &str); 2] = [
+/// What both are told. Kafka's peer sets most of it itself, so Ottla must show the same as set.
+const SETTINGS: [(&str, &str); 10] = [
+    ("node.id", "1"),
+    ("offsets.topic.replication.factor", "1"),
+    ("transaction.state.log.replication.factor", "1"),
+    ("transaction.state.log.min.isr", "1"),
+    ("share.coordinator.state.topic.replication.factor", "1"),
+    ("share.coordinator.state.topic.min.isr", "1"),
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("auto.create.topics.enable", "true"),
     // A quick start of what coordinates groups, which is asked for by one case.
     ("offsets.topic.num.partitions", "1"),
     // Cases send times that are years old; nothing may be deleted for that.
     ("log.retention.ms", "-1"),
 ];
-/// What Kafka's peer is told by itself.
-const NODE_ID: &str = "node.id=1";
+/// How many of them Kafka's peer brings along.
+const OF_PEER: usize = 8;
 
 /// A broker that runs as long as the value lives.
 #[derive(Debug)]
@@ -41,7 +49,8 @@ impl Broker {
     /// Where it cannot be fetched or started.
     pub fn kafka() -> Result<Broker> {
         let folder = folder()?;
-        let properties = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let properties =
+            SETTINGS[OF_PEER..].iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let kafka = Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties, cpus: None })?;
         Ok(Broker { process: Process::Kafka(Box::new(kafka)), _folder: folder })
     }
@@ -52,7 +61,7 @@ impl Broker {
     /// Where it cannot be started.
     pub fn ottla(binary: &Path) -> Result<Broker> {
         let folder = folder()?;
-        let mut command = BrokerCommand::new(binary, folder.path().join("data")).argument("--set").argument(NODE_ID);
+        let mut command = BrokerCommand::new(binary, folder.path().join("data"));
         for (key, value) in SETTINGS {
             command = command.argument("--set").argument(format!("{key}={value}"));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::answer::places;
+use crate::answer::{Line, places};
 use crate::session::Step;
 use crate::transcript::Entry;
 
@@ -56,16 +56,22 @@ fn whole(case: String, expected: bool) -> Difference {
 }
 
 fn compare_steps(case: &str, expected: &[Step], got: &[Step], found: &mut Vec<Difference>) {
-    for at in 0..expected.len().max(got.len()) {
-        match (expected.get(at), got.get(at)) {
-            (Some(a), Some(b)) if a.title == b.title => compare_step(case, a, b, found),
-            (a, b) => {
-                let title = |step: Option<&Step>| step.map(|step| step.title.clone());
-                let place = format!("step {}", at + 1);
-                found.push(Difference { case: case.to_owned(), place, expected: title(a), got: title(b) });
-            }
+    // Titles are unique within a case: where one asks what the other does not, the rest still has its counterpart.
+    let of = |steps: &[Step], title: &str| steps.iter().find(|step| step.title == title).cloned();
+    for step in expected {
+        match of(got, &step.title) {
+            Some(other) => compare_step(case, step, &other, found),
+            None => found.push(missing_step(case, step, true)),
         }
     }
+    let new = got.iter().filter(|step| of(expected, &step.title).is_none());
+    found.extend(new.map(|step| missing_step(case, step, false)));
+}
+
+fn missing_step(case: &str, step: &Step, expected: bool) -> Difference {
+    let text: Vec<String> = step.lines.iter().map(Line::render).collect();
+    let is = |there: bool| there.then(|| text.join("; "));
+    Difference { case: case.to_owned(), place: step.title.clone(), expected: is(expected), got: is(!expected) }
 }
 
 fn compare_step(case: &str, expected: &Step, got: &Step, found: &mut Vec<Difference>) {
@@ -120,7 +126,7 @@ mod tests {
             "a/b@1 | Fetch: x: c | expected -, got 3",
             "a/b@1 | Fetch: x: t[1] | expected the element, got -",
             "a/b@1 | Fetch: x: t[2] | expected -, got the element",
-            "a/b@1 | step 2 | expected Fetch: y, got -",
+            "a/b@1 | Fetch: y | expected closed, got -",
             "a/c@1 |  | expected -, got the case",
         ];
         assert_eq!(found(expected, got), differences);

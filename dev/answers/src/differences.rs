@@ -1,7 +1,7 @@
 //! The differences that are meant, each with its reason: `differences.txt`.
 //!
-//! One line is `CASES | PLACES | REASON`, where `*` in the first two stands for any text; empty lines and lines that begin
-//! with `#` are skipped. Invariant: a line that explains nothing is an error, so that the list cannot outlive its reasons.
+//! One line is `CASES | PLACES | REASON`, where in the first two `*` stands for any text and `{a,b}` for `a` and for `b`;
+//! empty lines and lines that begin with `#` are skipped. Invariant: a line that explains nothing is an error, so that the list cannot outlive its reasons.
 
 use anyhow::{Context, Result, ensure};
 
@@ -37,7 +37,15 @@ impl Meant {
     /// A line without its three parts.
     pub fn parse(list: &str) -> Result<Vec<Meant>> {
         let lines = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        lines.map(|line| Meant::of(line).with_context(|| format!("in differences.txt: {line}"))).collect()
+        let mut list = Vec::new();
+        for line in lines {
+            let meant = Meant::of(line).with_context(|| format!("in differences.txt: {line}"))?;
+            for cases in alternatives(&meant.cases) {
+                let one = |places| Meant { cases: cases.clone(), places, reason: meant.reason.clone() };
+                list.extend(alternatives(&meant.places).into_iter().map(one));
+            }
+        }
+        Ok(list)
     }
 
     fn of(line: &str) -> Result<Meant> {
@@ -81,6 +89,14 @@ pub fn judge(differences: Vec<Difference>, list: &[Meant]) -> Judged {
     judged
 }
 
+/// `a{b,c}d` as `abd` and `acd`; each of them must explain something.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let inner = pattern.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?)));
+    let Some((head, (choices, tail))) = inner else { return vec![pattern.to_owned()] };
+    let tails = alternatives(tail);
+    choices.split(',').flat_map(|choice| tails.iter().map(move |tail| format!("{head}{choice}{tail}"))).collect()
+}
+
 /// Whether `pattern`, where `*` stands for any text, is all of `text`.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
@@ -112,6 +128,14 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn each_alternative_must_explain_something() {
+        let list = Meant::parse("a@{1,2} | x{y,z} | so\n").unwrap();
+        let patterns: Vec<_> = list.iter().map(Meant::pattern).collect();
+        assert_eq!(patterns, ["a@1 | xy", "a@1 | xz", "a@2 | xy", "a@2 | xz"]);
+        assert_eq!(judge(vec![difference("a@2", "xz")], &list).stale, list[..3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | in the answer | in the transcript |
 //! |---|---|
 //! | a topic that the case made up as `a` | `~a`; its id `id~a`, ids of later topics of that name `id~a#2` |
-//! | producer ids, fetch session ids | `pid1`, `session1`, numbered as they appear |
+//! | producer ids outside 900,000 to 999,999, which cases choose; fetch session ids | `pid1`, `session1`, numbered as they appear |
 //! | host, port, cluster id, directories and their sizes | `HOST`, `PORT`, … |
 //! | times of this run | `NOW` |
 //! | messages for people | `TEXT`: that there is one is compared, not its words |
@@ -131,7 +131,7 @@ impl Names {
             ("port", Some(1..)) => "PORT".to_owned(),
             ("total_bytes" | "usable_bytes", Some(1..)) => "BYTES".to_owned(),
             ("finalized_features_epoch", Some(0..)) => "EPOCH".to_owned(),
-            ("producer_id", Some(0..)) => numbered("pid", &mut self.producers, word),
+            ("producer_id", Some(0..=899_999 | 1_000_000..)) => numbered("pid", &mut self.producers, word),
             ("session_id", Some(1..)) => numbered("session", &mut self.sessions, word),
             ("replica_directory_id", None) if word != ZERO_ID => "ID".to_owned(),
             (_, Some(time)) if is_now(self.now, time) => "NOW".to_owned(),

@@ -162,9 +162,9 @@ impl Session {
         Ok(())
     }
 
-    /// Keeps `answer`, made of what [`get`](Self::get) gave, under a title.
-    pub fn note(&mut self, title: &str, answer: &str) {
-        self.push(title.to_owned(), answer);
+    /// Keeps `fields`, `name=value` with blanks between, made of what [`get`](Self::get) gave, under a title.
+    pub fn note(&mut self, title: &str, fields: &str) {
+        self.push(title.to_owned(), &format!(". {fields}"));
     }
 
     /// Asks until `settled` holds of the answer; neither questions nor answers are kept.
@@ -226,12 +226,20 @@ impl Session {
         if !is_all_of(&response, version, api, &frame)? {
             lines.push(Line::parse("! other bytes than the codec writes"));
         }
-        self.steps.push(Step { title, lines });
+        self.add(title, lines);
         Ok(response)
     }
 
     fn push(&mut self, title: String, answer: &str) {
-        self.steps.push(Step { title, lines: vec![Line { path: answer.to_owned(), fields: Vec::new() }] });
+        self.add(title, vec![Line::parse(answer)]);
+    }
+
+    /// Steps are told apart by their titles: a title that comes again gets a number.
+    fn add(&mut self, title: String, lines: Vec<Line>) {
+        let again = format!("{title} (");
+        let same = self.steps.iter().filter(|step| step.title == title || step.title.starts_with(&again)).count();
+        let title = if same == 0 { title } else { format!("{title} ({})", same + 1) };
+        self.steps.push(Step { title, lines });
     }
 }
 

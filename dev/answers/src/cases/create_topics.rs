@@ -5,7 +5,7 @@ use ottla_wire::ApiKey;
 use ottla_wire::messages::{CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest};
 
 use super::Case;
-use super::requests::{configured, create, one, to_create, wait_ready};
+use super::requests::{Config, configured, create, one, to_create, wait_ready};
 use crate::session::Session;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -111,8 +111,11 @@ fn replication(s: &mut Session, v: i16) -> Result<()> {
     Ok(())
 }
 
-fn assigned(name: &str, assignment: &[(i32, &[i32])]) -> CreatableTopic {
-    let partition = |(partition_index, broker_ids): &(i32, &[i32])| CreatableReplicaAssignment {
+/// A partition and its replicas.
+type Assigned<'a> = (i32, &'a [i32]);
+
+fn assigned(name: &str, assignment: &[Assigned<'_>]) -> CreatableTopic {
+    let partition = |(partition_index, broker_ids): &Assigned<'_>| CreatableReplicaAssignment {
         partition_index: *partition_index,
         broker_ids: broker_ids.to_vec(),
     };
@@ -127,7 +130,7 @@ fn assignment(s: &mut Session, v: i16) -> Result<()> {
 
 fn wrong_assignment(s: &mut Session, v: i16) -> Result<()> {
     let name = s.topic("a");
-    let wrong: [(&str, &[(i32, &[i32])]); 9] = [
+    let wrong: [(&str, &[Assigned<'_>]); 9] = [
         ("a gap", &[(0, &[1]), (2, &[1])]),
         ("from 1 on", &[(1, &[1])]),
         ("a negative partition", &[(-1, &[1])]),
@@ -149,7 +152,7 @@ fn wrong_assignment(s: &mut Session, v: i16) -> Result<()> {
 
 fn wrong_configs(s: &mut Session, v: i16) -> Result<()> {
     let name = s.topic("a");
-    let wrong: [(&str, &[(&str, Option<&str>)]); 4] = [
+    let wrong: [(&str, &[Config<'_>]); 4] = [
         ("unknown", &[("no.such.key", Some("1"))]),
         ("no number", &[("retention.ms", Some("long"))]),
         ("null", &[("retention.ms", None)]),

@@ -123,6 +123,7 @@ fn broker(s: &mut Session, v: i16) -> Result<()> {
     let response = s.get(v, &describe(vec![resource(BROKER, "1", None)]))?;
     let mut names: Vec<_> = response.results.iter().flat_map(|r| &r.configs).map(|c| c.name.as_str()).collect();
     names.sort_unstable();
+    let names: Vec<String> = names.iter().map(|name| format!("{name}=there")).collect();
     s.note("DescribeConfigs: every key that there is", &names.join(" "));
     Ok(())
 }
@@ -169,7 +170,7 @@ fn every_broker(s: &mut Session, v: i16) -> Result<()> {
         let value = config.value.as_deref().map_or("null".to_owned(), |value| format!("{value:?}"));
         let flags =
             format!("type={} read_only={} sensitive={}", config.config_type, config.read_only, config.is_sensitive);
-        s.note(&format!("DescribeConfigs: default of {}", config.name), &format!("{value} {flags}"));
+        s.note(&format!("DescribeConfigs: default of {}", config.name), &format!("value={value} {flags}"));
     }
     Ok(())
 }

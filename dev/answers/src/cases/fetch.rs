@@ -7,7 +7,7 @@ use ottla_wire::messages::fetch_request::{FetchPartition, ForgottenTopic};
 use ottla_wire::messages::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic, FetchRequest};
 
 use super::Case;
-use super::requests::{Topic, appended, batch, fetch, fetch_partition, fetch_topic, one, ready, wait_gone};
+use super::requests::{Topic, appended, batch, fetch, fetch_partition, fetch_topic, one, ready, values, wait_gone};
 use crate::session::Session;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -37,6 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::some("session_of_unknown", &since_7, session_of_unknown),
         Case::some("session_closed", &since_7, session_closed),
         Case::newest("follower", api, follower),
+        Case::some("zstd", &[4, 9, 10], zstd),
     ]
 }
 
@@ -313,6 +314,16 @@ fn session_closed(s: &mut Session, v: i16) -> Result<()> {
     let id = begun(s, v, &topic)?;
     s.ask("closed", v, &in_session(id, -1, vec![(&topic, vec![fetch_partition(0, 5)])]))?;
     s.ask("then", v, &in_session(id, 1, vec![])).map(drop)
+}
+
+/// Consumers before version 10 do not know the codec.
+fn zstd(s: &mut Session, v: i16) -> Result<()> {
+    use ottla_types::Compression::Zstd;
+    let topic = one(s, "a")?;
+    appended(s, &topic, 0, values(&["one", "two"]).compression(Zstd, None).build()?)?;
+    s.ask("a batch of it", v, &fetch(&topic, 0, 0))?;
+    let topic = ready(s, "b", 1, &[("compression.type", "zstd")])?;
+    s.ask("a topic of it, empty", v, &fetch(&topic, 0, 0)).map(drop)
 }
 
 fn follower(s: &mut Session, v: i16) -> Result<()> {

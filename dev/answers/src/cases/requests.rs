@@ -40,12 +40,13 @@ pub(super) fn to_create(name: &str, partitions: i32, replication_factor: i16) ->
     CreatableTopic { name: name.to_owned(), num_partitions: partitions, replication_factor, ..Default::default() }
 }
 
+/// A configuration and its value, which may be null.
+pub(super) type Config<'a> = (&'a str, Option<&'a str>);
+
 /// [`to_create`], with configurations.
-pub(super) fn configured(name: &str, configs: &[(&str, Option<&str>)]) -> CreatableTopic {
-    let config = |(name, value): &(&str, Option<&str>)| CreatableTopicConfig {
-        name: (*name).to_owned(),
-        value: value.map(str::to_owned),
-    };
+pub(super) fn configured(name: &str, configs: &[Config<'_>]) -> CreatableTopic {
+    let config =
+        |(name, value): &Config<'_>| CreatableTopicConfig { name: (*name).to_owned(), value: value.map(str::to_owned) };
     CreatableTopic { configs: configs.iter().map(config).collect(), ..to_create(name, 1, 1) }
 }
 

@@ -64,9 +64,13 @@ fn head(api: i16, version: i16) -> Vec<u8> {
 }
 
 fn unsupported(s: &mut Session, _: i16) -> Result<()> {
-    for version in [5, 100, i16::MAX, -1] {
-        s.ask_raw::<ApiVersionsRequest>(&format!("version {version}"), &head(18, version), 0)?;
+    let body = [&[0][..], b"\x08answers\x041.0", &[0]].concat();
+    for version in [5, 100, i16::MAX] {
+        let request = [head(18, version), body.clone()].concat();
+        s.ask_raw::<ApiVersionsRequest>(&format!("version {version}"), &request, 0)?;
     }
+    s.ask_raw::<ApiVersionsRequest>("version 5 without tags in the head", &head(18, 5), 0)?;
+    s.ask_raw::<ApiVersionsRequest>("version -1", &head(18, -1), 0)?;
     s.ask("and on the same connection", 3, &named("answers", "1.0")).map(drop)
 }
 
