@@ -30,6 +30,11 @@ fn end(node: &Node, topic: &str, asked: &OffsetForLeaderPartition) -> Result<(i3
     let partition = topic.partition(PartitionIndex(asked.partition)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let client_epoch = LeaderEpoch(asked.current_leader_epoch);
     let log = partition.leader_log(client_epoch).map_err(|reason| ErrorCode::from(&reason))?;
-    let end = log.end_offset_for(LeaderEpoch(asked.leader_epoch));
+    let epoch = LeaderEpoch(asked.leader_epoch);
+    if epoch < LeaderEpoch::UNKNOWN {
+        // Before all epochs: it ends where the first one begins.
+        return Ok(log.epochs().first().map_or((-1, -1), |first| (epoch.0, first.start.0)));
+    }
+    let end = log.end_offset_for(epoch);
     Ok(end.map_or((-1, -1), |end| (end.epoch.0, end.end.0)))
 }
