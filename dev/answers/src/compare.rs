@@ -20,11 +20,18 @@ pub struct Difference {
     pub got: Option<String>,
 }
 
+impl Difference {
+    /// `EXPECTED -> GOT`, where `-` is none.
+    #[must_use]
+    pub fn change(&self) -> String {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        format!("{} -> {}", shown(&self.expected), shown(&self.got))
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-        let (expected, got) = (shown(&self.expected), shown(&self.got));
-        write!(f, "{} | {} | expected {expected}, got {got}", self.case, self.place)
+        write!(f, "{} | {} | {}", self.case, self.place, self.change())
     }
 }
 
@@ -122,12 +129,12 @@ mod tests {
         let expected = "== a/b v1\n> Fetch: x\n. a=1\nt[1] b=2\n> Fetch: y\nclosed\n";
         let got = "== a/b v1\n> Fetch: x\n. a=2 c=3\nt[2] b=2\n== a/c v1\n> Fetch: y\n.\n";
         let differences = [
-            "a/b@1 | Fetch: x: a | expected 1, got 2",
-            "a/b@1 | Fetch: x: c | expected -, got 3",
-            "a/b@1 | Fetch: x: t[1] | expected the element, got -",
-            "a/b@1 | Fetch: x: t[2] | expected -, got the element",
-            "a/b@1 | Fetch: y | expected closed, got -",
-            "a/c@1 |  | expected -, got the case",
+            "a/b@1 | Fetch: x: a | 1 -> 2",
+            "a/b@1 | Fetch: x: c | - -> 3",
+            "a/b@1 | Fetch: x: t[1] | the element -> -",
+            "a/b@1 | Fetch: x: t[2] | - -> the element",
+            "a/b@1 | Fetch: y | closed -> -",
+            "a/c@1 |  | - -> the case",
         ];
         assert_eq!(found(expected, got), differences);
     }

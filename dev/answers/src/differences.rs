@@ -1,6 +1,7 @@
 //! The differences that are meant, each with its reason: `differences.txt`.
 //!
-//! One line is `CASES | PLACES | REASON`, where in the first two `*` stands for any text and `{a,b}` for `a` and for `b`;
+//! One line is `CASES | PLACES | EXPECTED -> GOT | REASON`, where in the first three `*` stands for any text, and in the first
+//! two `{a,b}` for `a` and for `b`, each of which must explain something;
 //! empty lines and lines that begin with `#` are skipped. Invariant: a line that explains nothing is an error, so that the list cannot outlive its reasons.
 
 use anyhow::{Context, Result, ensure};
@@ -10,11 +11,12 @@ use crate::compare::Difference;
 /// The list, as checked in.
 pub const LIST: &str = include_str!("../differences.txt");
 
-/// A line of the list.
+/// A line of the list, for one of its alternatives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meant {
     cases: String,
     places: String,
+    changes: String,
     /// Why the answers differ.
     pub reason: String,
 }
@@ -41,7 +43,7 @@ impl Meant {
         for line in lines {
             let meant = Meant::of(line).with_context(|| format!("in differences.txt: {line}"))?;
             for cases in alternatives(&meant.cases) {
-                let one = |places| Meant { cases: cases.clone(), places, reason: meant.reason.clone() };
+                let one = |places| Meant { cases: cases.clone(), places, ..meant.clone() };
                 list.extend(alternatives(&meant.places).into_iter().map(one));
             }
         }
@@ -49,21 +51,24 @@ impl Meant {
     }
 
     fn of(line: &str) -> Result<Meant> {
-        let mut parts = line.splitn(3, " | ").map(|part| part.trim().to_owned());
+        let mut parts = line.splitn(4, " | ").map(|part| part.trim().to_owned());
         let mut part = |what| parts.next().filter(|part| !part.is_empty()).with_context(|| format!("no {what}"));
-        let meant = Meant { cases: part("cases")?, places: part("places")?, reason: part("reason")? };
+        let meant =
+            Meant { cases: part("cases")?, places: part("places")?, changes: part("change")?, reason: part("reason")? };
         ensure!(meant.cases != "*" || meant.places != "*", "explains everything");
         Ok(meant)
     }
 
     fn explains(&self, difference: &Difference) -> bool {
-        matches(&self.cases, &difference.case) && matches(&self.places, &difference.place)
+        matches(&self.cases, &difference.case)
+            && matches(&self.places, &difference.place)
+            && matches(&self.changes, &difference.change())
     }
 
     /// The line without its reason.
     #[must_use]
     pub fn pattern(&self) -> String {
-        format!("{} | {}", self.cases, self.places)
+        format!("{} | {} | {}", self.cases, self.places, self.changes)
     }
 }
 
@@ -132,15 +137,17 @@ mod tests {
 
     #[test]
     fn each_alternative_must_explain_something() {
-        let list = Meant::parse("a@{1,2} | x{y,z} | so\n").unwrap();
+        let list = Meant::parse("a@{1,2} | x{y,z} | - -> * | so\n").unwrap();
         let patterns: Vec<_> = list.iter().map(Meant::pattern).collect();
-        assert_eq!(patterns, ["a@1 | xy", "a@1 | xz", "a@2 | xy", "a@2 | xz"]);
+        assert_eq!(patterns, ["a@1 | xy | - -> *", "a@1 | xz | - -> *", "a@2 | xy | - -> *", "a@2 | xz | - -> *"]);
         assert_eq!(judge(vec![difference("a@2", "xz")], &list).stale, list[..3]);
     }
 
     #[test]
     fn a_line_explains_or_is_stale() {
-        let list = Meant::parse("# why\n\nfetch/*@1* | *: error_code | so\nfetch/b@1 | x | or so\n").unwrap();
+        let list =
+            Meant::parse("# why\n\nfetch/*@1* | *: error_code | * | so\nfetch/*@2 | *: error_code | 1 -> * | or so\n")
+                .unwrap();
         let found =
             vec![difference("fetch/a@12", "Fetch: q: error_code"), difference("fetch/a@2", "Fetch: q: error_code")];
         let judged = judge(found, &list);
@@ -150,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_line_needs_its_reason() {
-        for list in ["a | b", "a", "* | * | why", "a | b | "] {
+        for list in ["a | b | c", "a", "* | * | * | why", "a | b | c | "] {
             assert!(Meant::parse(list).is_err(), "{list}");
         }
         assert!(Meant::parse(LIST).is_ok());
