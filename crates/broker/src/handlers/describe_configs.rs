@@ -2,6 +2,8 @@
 //!
 //! The broker's loggers cannot be turned at run time: a broker has none to describe.
 
+mod allowance;
+
 use ottla_config::{Entry, Synonym};
 use ottla_controller::{ConfigKind, ConfigMap, ConfigResource};
 use ottla_types::{ErrorCode, TopicName};
@@ -12,6 +14,7 @@ use ottla_wire::messages::{
     },
 };
 
+use self::allowance::Allowance;
 use crate::{net::Answer, node::Node, service::ReplyTo};
 
 /// Number of the type of resource that a broker's loggers are.
@@ -20,13 +23,9 @@ pub(super) const BROKER_LOGGER: i8 = 8;
 /// A resource that is not described: the code, and what else is to be said.
 type Refusal = (ErrorCode, String);
 
-/// Configurations in one answer. Ten thousand topics fit; a small request that names one broker over and over, and asks
-/// for gigabytes that way, does not.
-const CONFIGS_MAX: usize = 1_000_000;
-
 pub(crate) fn handle(node: &Node, reply: &ReplyTo, request: &DescribeConfigsRequest) -> Answer {
-    let mut room = CONFIGS_MAX;
-    let results = request.resources.iter().map(|resource| match describe(node, resource, request, &mut room) {
+    let mut allowance = Allowance::new();
+    let results = request.resources.iter().map(|resource| match describe(node, resource, request, &mut allowance) {
         Ok(configs) => DescribeConfigsResult { configs, ..named(resource) },
         Err((error, message)) => {
             DescribeConfigsResult { error_code: error.code(), error_message: Some(message), ..named(resource) }
@@ -35,19 +34,29 @@ pub(crate) fn handle(node: &Node, reply: &ReplyTo, request: &DescribeConfigsRequ
     reply.now(&DescribeConfigsResponse { throttle_time_ms: 0, results: results.collect() })
 }
 
-fn describe(
+fn describe<'a>(
     node: &Node,
-    resource: &DescribeConfigsResource,
+    resource: &'a DescribeConfigsResource,
     request: &DescribeConfigsRequest,
-    room: &mut usize,
+    allowance: &mut Allowance<'a>,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+    let name = resource.resource_name.as_str();
     let full = || (ErrorCode::InvalidRequest, "One answer cannot hold so many configurations.".to_owned());
-    if *room == 0 {
-        return Err(full());
-    }
+    let price = allowance.price(resource.resource_type, name, is_there(node, resource)).ok_or_else(full)?;
     let entries = entries(node, resource)?;
-    *room = room.saturating_sub(entries.len());
+    allowance.pay(price, entries.len());
     Ok(entries.into_iter().filter(|entry| wanted(resource, entry)).map(|entry| put(request, entry)).collect())
+}
+
+/// Topics and brokers are, or are refused; of groups and subscriptions this broker knows those with a configuration.
+fn is_there(node: &Node, resource: &DescribeConfigsResource) -> bool {
+    match ConfigKind::from_code(resource.resource_type) {
+        Some(kind @ (ConfigKind::Group | ConfigKind::ClientMetrics)) => {
+            let resource = ConfigResource { kind, name: resource.resource_name.clone() };
+            node.quorum.image().config(&resource).is_some()
+        }
+        Some(ConfigKind::Topic | ConfigKind::Broker) | None => true,
+    }
 }
 
 fn entries(node: &Node, resource: &DescribeConfigsResource) -> Result<Vec<Entry>, Refusal> {
