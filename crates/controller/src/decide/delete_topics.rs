@@ -1,6 +1,6 @@
 //! DeleteTopics, by name or by id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_types::ErrorCode;
 
@@ -44,9 +44,9 @@ pub(super) fn delete_topics(image: &MetadataImage, ask: &DeleteTopics) -> Decisi
     // A topic named both by name and by id counts as named twice.
     let mut times: BTreeMap<TopicRef, u32> = BTreeMap::new();
     ask.topics.iter().for_each(|topic| *times.entry(resolved(image, topic)).or_default() += 1);
-    let (mut records, mut results) = (Vec::new(), Vec::new());
+    let (mut records, mut results, mut done) = (Vec::new(), Vec::new(), BTreeSet::new());
     for topic in &ask.topics {
-        if results.iter().any(|(done, _)| done == topic) {
+        if !done.insert(topic) {
             continue;
         }
         let result = match topic {

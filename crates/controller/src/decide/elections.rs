@@ -1,5 +1,7 @@
 //! ElectLeaders: elections that an operator asks for.
 
+use std::collections::BTreeSet;
+
 use ottla_types::{BrokerId, ErrorCode, PartitionIndex, Uuid};
 
 use super::Decision;
@@ -43,13 +45,13 @@ impl ElectLeaderError {
 }
 
 pub(super) fn elect(image: &MetadataImage, ask: &ElectLeaders) -> Decision {
-    let (mut records, mut results) = (Vec::new(), Vec::new());
+    let (mut records, mut results, mut done) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (topic, partition) in asked(image, ask) {
         let result = elect_one(image, &topic, partition, ask.kind);
         if ask.partitions.is_none() && result == Err(ElectLeaderError::NotNeeded) {
             continue;
         }
-        let repeated = results.iter().any(|done: &ElectionResult| done.topic == topic && done.partition == partition);
+        let repeated = !done.insert((topic.clone(), partition));
         let result = result.map(|change| {
             if !repeated {
                 records.push(MetadataRecord::from(change));
