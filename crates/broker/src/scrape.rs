@@ -1,7 +1,13 @@
 //! The address that Prometheus scrapes: `GET /metrics`, one request per connection.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -40,6 +46,29 @@ struct Live {
     node: Arc<Node>,
     connections: Arc<Connections>,
     memory: Arc<FrameMemory>,
+    work: Mutex<Work>,
+}
+
+/// How long the worker threads had worked, all together, when somebody last asked.
+struct Work {
+    at: Instant,
+    busy: Duration,
+}
+
+impl Work {
+    fn now() -> Self {
+        let runtime = tokio::runtime::Handle::current().metrics();
+        let busy = (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker)).sum();
+        Self { at: Instant::now(), busy }
+    }
+
+    /// Share of the time since `before` in which the workers had nothing to do, 0 to 1.
+    fn idle_since(&self, before: &Self) -> f64 {
+        let workers = tokio::runtime::Handle::current().metrics().num_workers();
+        let passed = (self.at - before.at).as_secs_f64() * workers as f64;
+        let busy = self.busy.saturating_sub(before.busy).as_secs_f64();
+        if passed > 0.0 { (1.0 - busy / passed).clamp(0.0, 1.0) } else { 1.0 }
+    }
 }
 
 impl Scraped {
@@ -49,7 +78,7 @@ impl Scraped {
 
     /// Answers scrapes one after the other; never returns.
     pub(crate) async fn serve(self, node: Arc<Node>, connections: Arc<Connections>, memory: Arc<FrameMemory>) {
-        let live = Live { node, connections, memory };
+        let live = Live { node, connections, memory, work: Mutex::new(Work::now()) };
         loop {
             let Ok((stream, _)) = self.socket.accept().await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -94,6 +123,9 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 
 impl Gauges for Live {
     fn read(&self, set: &mut dyn FnMut(&'static str, f64)) {
+        let work = Work::now();
+        let before = std::mem::replace(&mut *self.work.lock(), Work::now());
+        set("request_handler_idle_percent", work.idle_since(&before) * 100.0);
         set("connections", self.connections.count() as f64);
         set("frame_memory_bytes", self.memory.leased_bytes() as f64);
         set("purgatory_size", self.node.waits.count() as f64);

@@ -108,6 +108,9 @@ fn metrics_are_there_to_be_scraped() {
     {
         assert!(answer.contains(name), "{name} is missing in {answer}");
     }
+    let idle = answer.lines().find_map(|line| line.strip_prefix("ottla_request_handler_idle_percent "));
+    let idle: f64 = idle.unwrap().parse().unwrap();
+    assert!(idle > 0.0 && idle <= 100.0, "{idle} % idle");
     assert!(get(address, "/").starts_with("HTTP/1.1 404"));
     assert!(broker.terminate().unwrap().success());
 }
