@@ -39,6 +39,19 @@ impl Arguments {
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
+
+    /// The one package that all of it belongs to, where only suites are wanted: nothing else need be built.
+    fn package(&self) -> Option<&'static str> {
+        let is_suite = |name: &String| name == "conformance" || suites().any(|suite| suite == *name);
+        (!self.only.is_empty() && self.only.iter().all(is_suite)).then_some(CONFORMANCE)
+    }
+}
+
+/// Names of the suites: the files of their package's `tests`.
+fn suites() -> impl Iterator<Item = String> {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/conformance/tests"));
+    let files = files.into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
+    files.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
 }
 
 /// Runs what is wanted; the exit code says whether all of it passed.
@@ -54,19 +67,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.only.iter().all(|only| checks.iter().any(|(name, _)| name == only)) && !arguments.only.is_empty() {
         return finish(total, begin);
     }
-    match build() {
+    match build(arguments) {
         Ok(executables) => total.add(run_tests(arguments, &executables)?),
         Err(error) => total.fail("build", &error),
     }
     finish(total, begin)
 }
 
-/// The binary under test and every test of the workspace.
-fn build() -> Result<executables::Executables> {
+/// The binary under test, and the tests that may be wanted.
+fn build(arguments: &Arguments) -> Result<executables::Executables> {
     steps::announce("build");
     let status = Command::new("cargo").args(["build", "--profile", "ci", "-p", "ottla"]).status()?;
     ensure!(status.success(), "the binary does not build");
-    executables::build()
+    executables::build(arguments.package())
 }
 
 fn run_tests(arguments: &Arguments, executables: &executables::Executables) -> Result<Tally> {

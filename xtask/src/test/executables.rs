@@ -33,10 +33,12 @@ pub(crate) struct Executable {
     folder: PathBuf,
 }
 
-/// Builds every test of the workspace.
-pub(crate) fn build() -> Result<Executables> {
-    let arguments = ["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"];
-    let output = Command::new("cargo").args(arguments).stderr(Stdio::inherit()).output()?;
+/// Builds every test of one package, or of the workspace.
+pub(crate) fn build(package: Option<&str>) -> Result<Executables> {
+    let scope = package.map_or(vec!["--workspace"], |package| vec!["-p", package]);
+    let mut command = Command::new("cargo");
+    command.arg("test").args(scope).args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    let output = command.stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the tests do not build");
     let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
     let mut tests: Vec<_> = messages.filter_map(|message: Value| Executable::of_message(&message)).collect();

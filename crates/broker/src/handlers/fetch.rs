@@ -333,7 +333,7 @@ impl Asked {
 
     /// As in Kafka, an unknown partition has an empty list of aborted transactions where every other error has none.
     fn not_hosted(&self, error: ErrorCode) -> PartitionData {
-        let known = error == ErrorCode::NotLeaderOrFollower;
+        let known = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::InconsistentTopicId);
         PartitionData { aborted_transactions: (!known).then(Vec::new), ..self.refused(error) }
     }
 

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use ottla_wire::ApiKey;
 use ottla_wire::messages::{
-    AlterConfigsRequest, IncrementalAlterConfigsRequest, alter_configs_request, incremental_alter_configs_request,
+    AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, alter_configs_request,
+    incremental_alter_configs_request,
 };
 
 use super::Case;
@@ -41,6 +42,7 @@ pub(super) fn incremental() -> Vec<Case> {
         Case::newest("good_and_bad", api, good_and_bad),
         Case::newest("broker", api, broker),
         Case::newest("all_brokers", api, all_brokers),
+        Case::newest("brokers_keys_in_topics", api, brokers_keys_in_topics),
         Case::newest("wrong_broker", api, wrong_broker),
         Case::newest("other_types", api, other_types),
     ]
@@ -223,6 +225,30 @@ fn all_brokers(s: &mut Session, v: i16) -> Result<()> {
     s.ask("the default's own view", 4, &describe(vec![resource(BROKER, "", None)]))?;
     s.ask("back", v, &of(&[(key, DELETE, None)]))?;
     show(s, BROKER, "1", &[key], (key, Some("10")))
+}
+
+/// What is not set for a topic comes from the broker, and from all brokers' defaults after that.
+fn brokers_keys_in_topics(s: &mut Session, v: i16) -> Result<()> {
+    let topic = one(s, "a")?;
+    let of = |broker: &str, operation, value| {
+        alter(vec![change(BROKER, broker, &[("log.flush.interval.messages", operation, value)])])
+    };
+    let described = DescribeConfigsRequest {
+        include_synonyms: true,
+        ..describe(vec![resource(TOPIC, &topic.name, Some(&["flush.messages"]))])
+    };
+    let key = "flush.messages";
+    for (label, broker, operation, value, now) in [
+        ("for all brokers", "", SET, Some("1000000"), "1000000"),
+        ("for this one", "1", SET, Some("2000000"), "2000000"),
+        ("no more for this one", "1", DELETE, None, "1000000"),
+        ("no more for all", "", DELETE, None, "9223372036854775807"),
+    ] {
+        s.ask(label, v, &of(broker, operation, value))?;
+        show(s, TOPIC, &topic.name, &[key], (key, Some(now)))?;
+        s.ask(&format!("{label}: the topic's"), 4, &described)?;
+    }
+    Ok(())
 }
 
 fn wrong_broker(s: &mut Session, v: i16) -> Result<()> {

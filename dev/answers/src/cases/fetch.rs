@@ -36,6 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::some("session_forgets", &since_7, session_forgets),
         Case::some("session_of_unknown", &since_7, session_of_unknown),
         Case::some("session_closed", &since_7, session_closed),
+        Case::some("session_of_deleted", &since_7, session_of_deleted),
         Case::newest("follower", api, follower),
         Case::some("zstd", &[4, 9, 10], zstd),
     ]
@@ -307,6 +308,15 @@ fn session_of_unknown(s: &mut Session, v: i16) -> Result<()> {
     let all = vec![(&topic, vec![fetch_partition(0, 0)]), (&absent, vec![fetch_partition(0, 0)])];
     let answer = s.ask("one of two unknown", v, &in_session(0, 0, all))?.context("closed")?;
     s.ask("then", v, &in_session(answer.session_id, 1, vec![])).map(drop)
+}
+
+fn session_of_deleted(s: &mut Session, v: i16) -> Result<()> {
+    let topic = filled(s)?;
+    let id = begun(s, v, &topic)?;
+    delete(s, &topic)?;
+    s.ask("its topic deleted", v, &in_session(id, 1, vec![]))?;
+    filled(s)?;
+    s.ask("its topic made again", v, &in_session(id, 2, vec![])).map(drop)
 }
 
 fn session_closed(s: &mut Session, v: i16) -> Result<()> {

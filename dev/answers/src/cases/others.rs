@@ -104,6 +104,7 @@ fn coordinator_of_unknown(s: &mut Session, v: i16) -> Result<()> {
 }
 
 fn coordinator_of_strange(s: &mut Session, v: i16) -> Result<()> {
+    coordinator_there(s, 0)?;
     s.ask("no key", v, &coordinator_request(&[""], 0))?;
     for key in ["x", "g:x:0", "g:AAAAAAAAAAAAAAAAAAAAAA:x", ":AAAAAAAAAAAAAAAAAAAAAQ:0"] {
         s.ask(&format!("share group {key}"), v, &coordinator_request(&[key], 2))?;
