@@ -9,7 +9,8 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that ship, with their layers.
-const LAYERS: [(&str, u8); 12] = [
+const LAYERS: [(&str, u8); 13] = [
+    ("base2histogram", 0),
     ("types", 0),
     ("disk", 1),
     ("wire", 1),

@@ -8,7 +8,10 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use ottla_broker::{Broker, Options};
 use ottla_config::{BrokerConfig, ConfigFile, FILE_BYTES_MAX, Format, Inputs, Loaded, ServerSettings};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::{
+    process::{Resource, getrlimit, setrlimit},
+    thread::disable_transparent_huge_pages,
+};
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -44,6 +47,7 @@ pub(crate) struct ServeArguments {
 pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
     start_logging();
     raise_open_files();
+    keep_pages_small();
     let (config, settings) = match configure(arguments) {
         Ok(configured) => configured,
         Err(error) => {
@@ -71,6 +75,13 @@ fn raise_open_files() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// Refuses transparent huge pages: the allocator asks for them, and each small allocation then holds 2 MB.
+fn keep_pages_small() {
+    if let Err(error) = disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "huge pages stay allowed: more memory is held than used");
     }
 }
 
