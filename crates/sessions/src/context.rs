@@ -92,14 +92,14 @@ impl FetchSessions {
     }
 
     /// Ends a fetch: `results` in the order of the walk; what is left out counts as nothing new. Those that are news make
-    /// up the answer. They are drawn under the session's lock: take no other in them. `random` becomes the session id where a session is opened.
+    /// up the answer. They are drawn under the session's lock: take no other in them. `random` gives a new session its id.
     ///
     /// # Errors
     /// `InvalidEpoch` where the session took another request meanwhile.
     pub fn finish<R>(
         &self,
         now: Millis,
-        random: u32,
+        random: impl FnOnce() -> u32,
         context: FetchContext,
         results: impl IntoIterator<Item = (PartitionHandle, Fetched, R)>,
     ) -> Result<Answer<R>, SessionError> {
@@ -114,7 +114,7 @@ impl FetchSessions {
                 let partitions = session.note_all(results);
                 let (privileged, size) = (session.privileged, session.partitions.len());
                 drop(session);
-                let session_id = self.cache.lock().insert(now, random, context.session.clone(), privileged, size);
+                let session_id = self.cache.lock().insert(now, random(), context.session.clone(), privileged, size);
                 Ok(Answer { session_id, partitions })
             }
             Kind::Incremental { epoch, .. } if session.epoch != epoch => Err(SessionError::InvalidEpoch),

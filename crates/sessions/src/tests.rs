@@ -78,7 +78,7 @@ impl Broker {
             ControlFlow::Continue(())
         });
         self.random += 1;
-        let answer = self.sessions.finish(Millis(0), self.random, context, results).map_err(SessionError::code)?;
+        let answer = self.sessions.finish(Millis(0), || self.random, context, results).map_err(SessionError::code)?;
         Ok((answer.session_id, answer.partitions))
     }
 
@@ -286,7 +286,7 @@ fn names_seen(sessions: &FetchSessions, request: FetchRequest, name: Option<&str
         seen.push(visit.name.map(ToString::to_string));
         ControlFlow::Continue(())
     });
-    sessions.finish(Millis(0), 0, context, [] as [(PartitionHandle, Fetched, ()); 0]).unwrap();
+    sessions.finish(Millis(0), || 0, context, [] as [(PartitionHandle, Fetched, ()); 0]).unwrap();
     seen
 }
 
@@ -310,8 +310,8 @@ fn a_response_that_was_overtaken_is_an_error() {
     let second = broker.sessions.begin(Millis(0), request(id, 2, &[]), |_| None).unwrap();
     first.for_each(|_| panic!("there is nothing to fetch for it any more"));
     let results = || [] as [(PartitionHandle, Fetched, ()); 0];
-    assert_eq!(broker.sessions.finish(Millis(0), 0, first, results()), Err(SessionError::InvalidEpoch));
-    assert!(broker.sessions.finish(Millis(0), 0, second, results()).is_ok());
+    assert_eq!(broker.sessions.finish(Millis(0), || 0, first, results()), Err(SessionError::InvalidEpoch));
+    assert!(broker.sessions.finish(Millis(0), || 0, second, results()).is_ok());
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn a_handle_of_nothing_is_ignored() {
     let (broker, id, ..) = two();
     let context = broker.sessions.begin(Millis(0), request(id, 1, &[]), |_| None).unwrap();
     let results = [(partitions::PartitionHandle(99), good(0, 9, 9), ())];
-    assert_eq!(broker.sessions.finish(Millis(0), 0, context, results).unwrap().partitions, []);
+    assert_eq!(broker.sessions.finish(Millis(0), || 0, context, results).unwrap().partitions, []);
 }
 
 impl FetchContext {

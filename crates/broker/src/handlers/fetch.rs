@@ -135,7 +135,7 @@ fn session_error(error: SessionError) -> FetchResponse {
 fn respond(node: &Node, context: FetchContext, plan: &Plan, harvest: Harvest) -> FetchResponse {
     let results = plan.asked.iter().zip(harvest.partitions);
     let results = results.map(|(asked, data)| (asked.handle, fetched(&data), (asked, data)));
-    let answer = match node.sessions.finish(node.clock.now(), random::number() as u32, context, results) {
+    let answer = match node.sessions.finish(node.clock.now(), || random::number() as u32, context, results) {
         Ok(answer) => answer,
         Err(error) => return session_error(error),
     };

@@ -114,8 +114,7 @@ pub(crate) fn search<E: Entry>(
     key: i64,
     key_of: impl Fn(E) -> i64,
 ) -> io::Result<Option<E>> {
-    let not_above = partition_point::<E>(file, entries, |entry| key_of(entry) <= key)?;
-    not_above.checked_sub(1).map(|at| read_entry(file, at)).transpose()
+    Ok(around::<E>(file, entries, |entry| key_of(entry) <= key)?.0)
 }
 
 /// The first of the first `entries` entries of `file` whose key is not below `key`; none where all are below.
@@ -128,21 +127,39 @@ pub(crate) fn first_from<E: Entry>(
     key: i64,
     key_of: impl Fn(E) -> i64,
 ) -> io::Result<Option<E>> {
-    let below = partition_point::<E>(file, entries, |entry| key_of(entry) < key)?;
-    (below < entries).then(|| read_entry(file, below)).transpose()
+    Ok(around::<E>(file, entries, |entry| key_of(entry) < key)?.1)
 }
 
-/// Number of entries at the front that `is_before` says yes to.
-fn partition_point<E: Entry>(file: &dyn DiskFile, entries: usize, is_before: impl Fn(E) -> bool) -> io::Result<usize> {
+/// The last entry that `is_before` says yes to and the one that follows it. Halves until a block is left, then reads that at once.
+fn around<E: Entry>(
+    file: &dyn DiskFile,
+    entries: usize,
+    is_before: impl Fn(E) -> bool,
+) -> io::Result<(Option<E>, Option<E>)> {
     let (mut low, mut high) = (0, entries);
+    let (mut before, mut after) = (None, None);
     while high - low > SEARCH_BLOCK {
         let middle = low + (high - low) / 2;
-        if is_before(read_entry(file, middle)?) { low = middle + 1 } else { high = middle }
+        let entry = read_entry(file, middle)?;
+        if is_before(entry) {
+            (low, before) = (middle + 1, Some(entry));
+        } else {
+            (high, after) = (middle, Some(entry));
+        }
     }
     let mut bytes = [0; SEARCH_BLOCK * ENTRY_LEN_MAX];
     let bytes = &mut bytes[..(high - low) * E::LEN];
-    file.read_exact_at(bytes, (low * E::LEN) as u64)?;
-    Ok(low + bytes.chunks_exact(E::LEN).take_while(|entry| is_before(E::decode(entry))).count())
+    if !bytes.is_empty() {
+        file.read_exact_at(bytes, (low * E::LEN) as u64)?;
+    }
+    let mut rest = bytes.chunks_exact(E::LEN).map(E::decode);
+    for entry in rest.by_ref() {
+        if !is_before(entry) {
+            return Ok((before, Some(entry)));
+        }
+        before = Some(entry);
+    }
+    Ok((before, after))
 }
 
 /// Entry number `at` of `file`.

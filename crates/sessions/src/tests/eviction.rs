@@ -15,7 +15,7 @@ fn open(sessions: &FetchSessions, now: i64, size: i32, privileged: bool) -> i32 
     let context = sessions.begin(Millis(now), request, |_| None).unwrap();
     let results = [] as [(PartitionHandle, Fetched, ()); 0];
     let random = now as u32 + size as u32 * 1_000_003 + u32::from(privileged);
-    sessions.finish(Millis(now), random, context, results).unwrap().session_id
+    sessions.finish(Millis(now), || random, context, results).unwrap().session_id
 }
 
 fn consumer(sessions: &FetchSessions, now: i64, size: i32) -> i32 {
@@ -95,7 +95,7 @@ fn ids_are_positive_and_free() {
     let sessions = sessions(10);
     let id = |random| {
         let context = sessions.begin(Millis(0), request(0, 0, &[(named("a", 0), from(0))]), |_| None).unwrap();
-        sessions.finish(Millis(0), random, context, [] as [(PartitionHandle, Fetched, ()); 0]).unwrap().session_id
+        sessions.finish(Millis(0), || random, context, [] as [(PartitionHandle, Fetched, ()); 0]).unwrap().session_id
     };
     assert_eq!([id(0), id(0), id(0)], [1, 2, 3]);
     assert_eq!([id(i32::MAX as u32 - 1), id(i32::MAX as u32 - 1)], [i32::MAX, 4]);

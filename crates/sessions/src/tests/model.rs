@@ -82,7 +82,7 @@ fn run(sessions: &FetchSessions, request: FetchRequest, fetched: &[Fetched]) -> 
         }
         ControlFlow::Continue(())
     });
-    let answer = sessions.finish(Millis(0), 7, context, results)?;
+    let answer = sessions.finish(Millis(0), || 7, context, results)?;
     Ok((answer.session_id, walk, answer.partitions))
 }
 
