@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that ship, with their layers.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 15] = [
     ("base2histogram", 0),
     ("types", 0),
     ("disk", 1),
@@ -17,6 +17,8 @@ const LAYERS: [(&str, u8); 13] = [
     ("records", 1),
     ("config", 1),
     ("controller", 2),
+    ("coordinator", 2),
+    ("groups", 2),
     ("purgatory", 2),
     ("sessions", 2),
     ("log", 3),
@@ -25,7 +27,13 @@ const LAYERS: [(&str, u8); 13] = [
     ("ottla", 5),
 ];
 /// Arrows that stay within a layer.
-const WITHIN: [(&str, &str); 2] = [("wire", "disk"), ("broker", "quorum")];
+const WITHIN: [(&str, &str); 5] = [
+    ("wire", "disk"),
+    ("coordinator", "controller"),
+    ("groups", "controller"),
+    ("groups", "coordinator"),
+    ("broker", "quorum"),
+];
 /// What a crate of layers 0 to 3 may not use: runtimes, sockets, randomness.
 const ABOVE_LAYER_3_ONLY: [&str; 6] = ["tokio", "async-std", "socket2", "mio", "openraft", "rand"];
 /// The one crate that may use openraft.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod config_rules;
+mod coordinators;
 mod durability;
 mod handlers;
 mod internal_topics;

@@ -53,10 +53,31 @@ struct ApiLabel {
     request: &'static str,
 }
 
+/// Whose lag, and as seen by which readers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LagLabel {
+    group: String,
+    topic: String,
+    partition: i32,
+    isolation: &'static str,
+}
+
+/// How far a group is behind in one partition, in records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lag {
+    /// To the high watermark.
+    pub(crate) uncommitted: i64,
+    /// To the last stable offset.
+    pub(crate) committed: i64,
+}
+
 /// Values that are read when somebody asks.
 pub(crate) trait Gauges: Send + Sync {
     /// Calls `set` with the name and value of every gauge of [`GAUGES`] that is known.
     fn read(&self, set: &mut dyn FnMut(&'static str, f64));
+
+    /// Calls `set` with group, topic, partition and lag of every committed offset.
+    fn lags(&self, set: &mut dyn FnMut(&str, &str, i32, Lag));
 }
 
 /// Gauges by name, with their help text.
@@ -80,6 +101,7 @@ const GAUGES: &[(&str, &str)] = &[
 pub(crate) struct Metrics {
     registry: Registry,
     gauges: Vec<(&'static str, Gauge<f64, std::sync::atomic::AtomicU64>)>,
+    lags: Family<LagLabel, Gauge>,
     pub(crate) network: Arc<NetworkMetrics>,
     topics: TopicFamilies,
     apis: Vec<Option<ApiMetrics>>,
@@ -114,7 +136,13 @@ impl Metrics {
         let topics = register_topics(&mut registry);
         let gauges = GAUGES.iter().map(|(name, help)| (*name, register_gauge(&mut registry, name, help))).collect();
         let apis = register_apis(&mut registry, apis);
-        Self { registry, gauges, network, topics, apis }
+        let lags = Family::default();
+        registry.register(
+            "consumer_group_lag",
+            "Records between a group's committed offset and the end that its readers may see",
+            lags.clone(),
+        );
+        Self { registry, gauges, lags, network, topics, apis }
     }
 
     /// The counters of `topic`; to be kept with the topic.
@@ -149,6 +177,13 @@ impl Metrics {
         live.read(&mut |name, value| {
             if let Some((_, gauge)) = self.gauges.iter().find(|(known, _)| *known == name) {
                 gauge.set(value);
+            }
+        });
+        self.lags.clear();
+        live.lags(&mut |group, topic, partition, lag| {
+            for (isolation, behind) in [("read_uncommitted", lag.uncommitted), ("read_committed", lag.committed)] {
+                let label = LagLabel { group: group.to_owned(), topic: topic.to_owned(), partition, isolation };
+                self.lags.get_or_create(&label).set(behind);
             }
         });
         let mut text = String::new();

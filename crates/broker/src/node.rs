@@ -11,6 +11,7 @@ use ottla_sessions::FetchSessions;
 use ottla_types::{BrokerEpoch, BrokerId, TopicName};
 
 use crate::{
+    coordinators::Groups,
     internal_topics::internal_topic,
     metrics::Metrics,
     producer_ids::ProducerIds,
@@ -28,6 +29,7 @@ pub(crate) struct Node {
     pub(crate) quorum: Quorum,
     pub(crate) dirs: Arc<LogDirs>,
     pub(crate) replicas: Arc<Replicas>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) waits: Arc<Waits>,
     pub(crate) sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,

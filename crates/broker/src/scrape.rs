@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ottla_types::{Offset, PartitionIndex};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    metrics::Gauges,
+    metrics::{Gauges, Lag},
     net::{Connections, FrameMemory},
     node::Node,
     start::StartError,
@@ -148,5 +149,20 @@ impl Gauges for Live {
         set("under_replicated_partitions", f64::from(under_replicated));
         set("under_min_isr_partitions", f64::from(under_min_isr));
         set("log_size_bytes", size as f64);
+    }
+
+    fn lags(&self, set: &mut dyn FnMut(&str, &str, i32, Lag)) {
+        let mut all = Vec::new();
+        self.node.groups.committed(|group, topic, partition, offset| {
+            all.push((group.to_owned(), topic.to_owned(), partition, offset));
+        });
+        // Logs are looked at, perhaps opened, with no group held up.
+        for (group, topic, partition, offset) in all {
+            let held = self.node.replicas.by_name(&topic).and_then(|topic| topic.partition(PartitionIndex(partition)));
+            let Some(log) = held.as_ref().and_then(|held| held.log().ok()) else { continue };
+            let behind = |end: Offset| (end.0 - offset).max(0);
+            let (uncommitted, committed) = (behind(log.high_watermark()), behind(log.last_stable()));
+            set(&group, &topic, partition, Lag { uncommitted, committed });
+        }
     }
 }

@@ -10,7 +10,15 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -22,22 +30,27 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::ListPartitionReassignments,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeClientQuotas,
     ApiKey::DescribeUserScramCredentials,
     ApiKey::DescribeQuorum,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
 
 /// Features that this broker can run: name, lowest and highest level. `metadata.version` is Kafka 4.3's.
-pub(crate) const SUPPORTED: [(&str, i16, i16); 2] = [("kraft.version", 0, 1), ("metadata.version", 7, 30)];
+pub(crate) const SUPPORTED: [(&str, i16, i16); 3] =
+    [("group.version", 0, 1), ("kraft.version", 0, 1), ("metadata.version", 7, 30)];
 /// Levels that a new cluster starts with.
-pub(crate) const FEATURES: [(&str, i16); 1] = [("metadata.version", 30)];
+pub(crate) const FEATURES: [(&str, i16); 2] = [("group.version", 1), ("metadata.version", 30)];
 
 /// The versions of `api` that are served, or none where it is not.
 pub(crate) fn range(api: ApiKey) -> Option<VersionRange> {

@@ -31,6 +31,8 @@ pub(crate) struct Requests {
 pub(crate) struct ReplyTo {
     pub(crate) api: ApiKey,
     pub(crate) version: i16,
+    /// What the client calls itself.
+    pub(crate) client_id: Option<String>,
     correlation_id: i32,
     arrived: Instant,
     total: Option<Histogram>,
@@ -71,7 +73,14 @@ impl Service for Requests {
 
 impl ReplyTo {
     fn new(header: &RequestHeader, arrived: Instant, total: Option<Histogram>) -> Self {
-        Self { api: header.api, version: header.version, correlation_id: header.correlation_id, arrived, total }
+        Self {
+            api: header.api,
+            version: header.version,
+            client_id: header.client_id.clone(),
+            correlation_id: header.correlation_id,
+            arrived,
+            total,
+        }
     }
 
     /// The response frame, or none where `body` cannot be expressed in the request's version.

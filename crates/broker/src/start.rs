@@ -15,6 +15,7 @@ use std::{
 use ottla_config::{BrokerConfig, ServerSettings};
 use ottla_controller::{Controller, ControllerSettings, FeatureRange};
 use ottla_disk::{Clock, Disk};
+use ottla_groups::Settings as GroupSettings;
 use ottla_log::{DirError, Identity, LogConfig, LogDirs, LogDirsConfig, MetaProperties, OpenError, StdDisk};
 use ottla_quorum::{NodeRegistration, Quorum, StartError as QuorumError};
 use ottla_sessions::{FetchSessions, SessionLimits};
@@ -25,6 +26,7 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     clock::SystemClock,
     config_rules::DeclaredConfigs,
+    coordinators::{FollowMetadata, Groups},
     metrics::Metrics,
     net::{self, Bound, ConnectionLimits, ConnectionSettings, Connections, FrameMemory},
     node::Node,
@@ -131,7 +133,10 @@ impl Broker {
         ));
         let registration = registration(&settings, cluster_id, &bound, &dirs)?;
         let dir = settings.metadata_log_dir.clone();
-        let quorum = Quorum::start(disk, &dir, registration, controller, Arc::clone(&clock), replicas.clone()).await?;
+        let groups = Groups::new(settings.node_id, Arc::clone(&replicas), Arc::clone(&clock), group_settings(&settings));
+        let groups = Arc::new(groups);
+        let listener = Arc::new(FollowMetadata { replicas: Arc::clone(&replicas), groups: Arc::clone(&groups) });
+        let quorum = Quorum::start(disk, &dir, registration, controller, Arc::clone(&clock), listener).await?;
         let known = quorum.image().cluster_id();
         if known != cluster_id {
             return Err(StartError::OtherCluster { data: cluster_id, metadata: known });
@@ -142,6 +147,7 @@ impl Broker {
             quorum,
             dirs,
             replicas,
+            groups,
             waits,
             sessions: fetch_sessions(&settings),
             producer_ids: ProducerIds::default(),
@@ -164,6 +170,7 @@ impl Broker {
             tasks.spawn(net::serve(listener, Arc::clone(&connections), settings.clone(), Arc::clone(&service)));
         }
         tasks.spawn(Arc::clone(&node.waits).run_timer(Arc::clone(&node.clock)));
+        tasks.spawn(Arc::clone(&node.groups).run_timers());
         tasks.spawn(upkeep::run(Arc::clone(&node), Arc::clone(&connections)));
         let metrics_address = scraped.as_ref().map(scrape::Scraped::address);
         if let Some(scraped) = scraped {
@@ -191,6 +198,7 @@ impl Broker {
     pub async fn stop(mut self) -> Result<(), StopError> {
         self.tasks.abort_all();
         self.node.waits.close();
+        self.node.groups.close();
         self.connections.end_all();
         if timeout(DRAIN, self.connections.all_ended()).await.is_err() {
             tracing::warn!(connections = self.connections.count(), "connections were cut off at the stop");
@@ -288,6 +296,10 @@ fn registration(
         rack: settings.rack.as_deref().map(str::to_owned),
         directories: dirs.online_directories(),
     })
+}
+
+fn group_settings(settings: &ServerSettings) -> GroupSettings {
+    GroupSettings { groups: settings.groups.clone(), offsets: settings.offsets }
 }
 
 fn fetch_sessions(settings: &ServerSettings) -> FetchSessions {

@@ -14,7 +14,7 @@ use std::fmt::Write;
 use crate::value::Value;
 
 /// The fields that identify an element among its neighbours: the first that an element has.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "name",
     "topic",
     "topic_name",
@@ -36,7 +36,12 @@ const KEYS: [&str; 21] = [
     "entity_type",
     "log_dir",
     "principal",
+    "group_id",
+    "member_id",
+    "group_instance_id",
 ];
+/// Lists that are sets: no client may rely on an order.
+const SETS: [&str; 2] = ["partitions", "subscribed_topic_names"];
 
 /// What the id of nothing is called; left out like a zero.
 pub const NO_ID: &str = "none";
@@ -129,7 +134,7 @@ fn flatten(value: &Value, path: String, key: Option<&str>, lines: &mut Vec<Line>
             Value::List(items) if items.iter().any(|item| matches!(item, Value::Struct(_))) => {
                 elements(items, &join(&path, name), lines);
             }
-            Value::Struct(inner) => nested(name, inner, &mut lines[at].fields),
+            Value::Struct(inner) => nested(name, inner, at, &path, lines),
             _ if is_left_out(value) => {}
             inner => lines[at].fields.push((name.clone(), text_of(name, inner))),
         }
@@ -140,13 +145,20 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// A struct in a field stands on the same line, with every field, unless it is absent: all of it -1.
-fn nested(name: &str, fields: &[(String, Value)], out: &mut Vec<(String, String)>) {
+/// A struct in a field stands on the same line, with every field, unless it is absent: all of it -1. Its arrays of structs
+/// have lines of their own.
+fn nested(name: &str, fields: &[(String, Value)], at: usize, path: &str, lines: &mut Vec<Line>) {
     if fields.iter().all(|(_, value)| *value == Value::Word("-1".to_owned())) {
         return;
     }
     for (field, value) in fields {
-        out.push((format!("{name}.{field}"), text(value)));
+        let name = format!("{name}.{field}");
+        match value.inner() {
+            Value::List(items) if !items.is_empty() && items.iter().all(|item| matches!(item, Value::Struct(_))) => {
+                elements(items, &join(path, &name), lines);
+            }
+            _ => lines[at].fields.push((name, text(value))),
+        }
     }
 }
 
@@ -190,6 +202,11 @@ fn is_left_out(value: &Value) -> bool {
 fn text_of(name: &str, value: &Value) -> String {
     match value {
         Value::Word(code) if name == "error_code" || name == "topic_config_error_code" => error_name(code),
+        Value::List(items) if SETS.contains(&name) => {
+            let mut items: Vec<String> = items.iter().map(text).collect();
+            items.sort_by_key(|item| (item.len(), item.clone()));
+            format!("[{}]", items.join(","))
+        }
         value => text(value),
     }
 }

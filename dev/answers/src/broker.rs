@@ -12,7 +12,7 @@ use ottla_testkit::{BrokerCommand, BrokerProcess};
 use tempfile::TempDir;
 
 /// What both are told. Kafka's peer sets most of it itself, so Ottla must show the same as set.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 13] = [
     ("node.id", "1"),
     ("offsets.topic.replication.factor", "1"),
     ("transaction.state.log.replication.factor", "1"),
@@ -21,10 +21,15 @@ const SETTINGS: [(&str, &str); 10] = [
     ("share.coordinator.state.topic.min.isr", "1"),
     ("group.initial.rebalance.delay.ms", "0"),
     ("auto.create.topics.enable", "true"),
-    // A quick start of what coordinates groups, which is asked for by one case.
+    // A quick start of what coordinates groups.
     ("offsets.topic.num.partitions", "1"),
     // Cases send times that are years old; nothing may be deleted for that.
     ("log.retention.ms", "-1"),
+    // What members get follows from what was asked, not from when.
+    ("group.consumer.assignment.interval.ms", "0"),
+    // A third member finds a full group.
+    ("group.max.size", "2"),
+    ("group.consumer.max.size", "2"),
 ];
 /// How many of them Kafka's peer brings along.
 const OF_PEER: usize = 8;

@@ -2,12 +2,13 @@
 //!
 //! | in the answer | in the transcript |
 //! |---|---|
-//! | a topic that the case made up as `a` | `~a`; its id `id~a`, ids of later topics of that name `id~a#2` |
+//! | a topic or group that the case made up as `a` | `~a`; its id `id~a`, ids of later topics of that name `id~a#2` |
+//! | the random part of a member id that the broker made | `member1`, numbered as they appear |
 //! | producer ids outside 900,000 to 999,999, which cases choose; fetch session ids | `pid1`, `session1`, numbered as they appear |
 //! | host, port, cluster id, directories and their sizes | `HOST`, `PORT`, … |
 //! | times of this run | `NOW` |
 //! | messages for people | `TEXT`: that there is one is compared, not its words |
-//! | topics of other cases, internal topics | left out |
+//! | topics and groups of other cases, internal topics | left out |
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,9 @@ pub const TOPIC_PREFIX: &str = "ans-";
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 /// The id that stands for none.
 const ZERO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+/// Letters and digits of random parts of member ids, as UUIDs are written and as Kafka writes 128 bits.
+const UUID_LEN: usize = 36;
+const ID_LEN: usize = 22;
 /// Broker and this program have the same clock; no time that a case sends is this close to it.
 const NOW_MILLIS: i64 = 6 * 3600 * 1000;
 
@@ -35,14 +39,15 @@ pub struct Names {
     ids: BTreeMap<String, String>,
     producers: Vec<String>,
     sessions: Vec<String>,
+    members: Vec<String>,
 }
 
 impl Names {
     /// No names yet; `now` in milliseconds since 1970.
     #[must_use]
     pub fn new(prefix: String, now: i64) -> Names {
-        let (ids, producers, sessions) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Names { prefix, now, depth: Depth::Bytes, ids, producers, sessions }
+        let (producers, sessions, members) = (Vec::new(), Vec::new(), Vec::new());
+        Names { prefix, now, depth: Depth::Bytes, ids: BTreeMap::new(), producers, sessions, members }
     }
 
     /// The real name of the topic that the case calls `name`.
@@ -101,28 +106,46 @@ impl Names {
                 *value = records::tree(bytes, self.depth, |time| is_now(now, time));
                 self.rename("batches", value);
             }
-            Value::Bytes(_) | Value::Null => {}
+            Value::Bytes(bytes) => *bytes = without_prefix(bytes, self.prefix.as_bytes()),
+            Value::Null => {}
         }
     }
 
-    /// An element that is about a topic of another case, or an internal one.
+    /// An element that is about a topic or a group of another case, or an internal topic.
     fn is_foreign(&self, item: &Value) -> bool {
-        ["name", "topic", "topic_name", "resource_name"].iter().any(|field| match item.field(field) {
-            Some(Value::Text(name)) if name.starts_with(TOPIC_PREFIX) => !name.starts_with(&self.prefix),
+        // Groups whose names others chose freely are only seen where all are listed.
+        let lists_groups = item.field("group_type").is_some();
+        ["name", "topic", "topic_name", "resource_name", "group_id"].iter().any(|field| match item.field(field) {
+            Some(Value::Text(name)) if lists_groups || name.starts_with(TOPIC_PREFIX) => {
+                !name.starts_with(&self.prefix)
+            }
             Some(Value::Text(name)) => INTERNAL.contains(&name.as_str()),
             _ => false,
         })
     }
 
-    fn text(&self, field: &str, text: &str) -> Value {
+    fn text(&mut self, field: &str, text: &str) -> Value {
         let masked = match field {
             "host" => "HOST",
             "cluster_id" => "CLUSTER",
             "log_dir" => "DIRECTORY",
+            "member_id" | "leader" => return Value::Text(self.member(text)),
             "error_message" | "batch_index_error_message" | "documentation" if !text.is_empty() => "TEXT",
             _ => return Value::Text(shortened(&text.replace(&self.prefix, "~"))),
         };
         Value::Word(masked.to_owned())
+    }
+
+    /// A member's id: what the broker made of it is a number behind what the client is called.
+    fn member(&mut self, id: &str) -> String {
+        let (client, random) = match id.len().checked_sub(UUID_LEN).and_then(|at| id.split_at_checked(at)) {
+            Some((client, random)) if client.ends_with('-') && is_uuid(random) => (client, random),
+            _ if id.len() == ID_LEN && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) => {
+                ("", id)
+            }
+            _ => return id.replace(&self.prefix, "~"),
+        };
+        format!("{client}{}", numbered("member", &mut self.members, random))
     }
 
     fn word(&mut self, field: &str, word: &str) -> String {
@@ -140,6 +163,30 @@ impl Names {
             _ => word.to_owned(),
         }
     }
+}
+
+/// `bytes` in which every name that begins with `prefix` begins with `~` instead. Names stand behind their lengths, two
+/// bytes each, in what clients hand each other through a coordinator.
+fn without_prefix(mut bytes: &[u8], prefix: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::new();
+    while let Some(at) = bytes.windows(prefix.len()).position(|part| part == prefix) {
+        shown.extend_from_slice(&bytes[..at]);
+        if let Some(length) = shown.last_chunk_mut::<2>() {
+            *length = (u16::from_be_bytes(*length) + 1).saturating_sub(prefix.len() as u16).to_be_bytes();
+        }
+        shown.push(b'~');
+        bytes = &bytes[at + prefix.len()..];
+    }
+    shown.extend_from_slice(bytes);
+    shown
+}
+
+fn is_uuid(text: &str) -> bool {
+    let dashes = [8, 13, 18, 23];
+    text.bytes().enumerate().all(|(at, byte)| match byte {
+        b'-' => dashes.contains(&at),
+        byte => byte.is_ascii_hexdigit() && !dashes.contains(&at),
+    })
 }
 
 /// A long text of one letter as the letter and its number.

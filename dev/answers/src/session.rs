@@ -4,6 +4,7 @@
 //! and the next question opens a new one.
 
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -42,6 +43,16 @@ enum Answer {
     Frame(Bytes),
     Closed,
     Nothing,
+}
+
+/// A question on a connection of its own, whose answer depends on what others ask meanwhile.
+#[derive(Debug)]
+#[must_use]
+pub struct Pending<M> {
+    title: String,
+    version: i16,
+    wire: Wire,
+    request: PhantomData<M>,
 }
 
 /// A conversation with a broker.
@@ -89,18 +100,8 @@ impl Session {
     /// # Errors
     /// Where the request cannot be sent or the answer cannot be read.
     pub fn ask<M: ApiRequest>(&mut self, label: &str, version: i16, request: &M) -> Result<Option<M::Response>> {
-        let title = format!("{:?}: {label}", M::API);
-        match self.exchange(version, request)? {
-            Answer::Frame(frame) => self.keep(title, M::API, version, frame).map(Some),
-            Answer::Closed => {
-                self.push(title, "closed");
-                Ok(None)
-            }
-            Answer::Nothing => {
-                self.push(title, "nothing");
-                Ok(None)
-            }
-        }
+        let answer = self.exchange(version, request)?;
+        self.answered::<M>(format!("{:?}: {label}", M::API), version, answer)
     }
 
     /// Asks without keeping the answer.
@@ -108,12 +109,39 @@ impl Session {
     /// # Errors
     /// Also where the connection was closed.
     pub fn get<M: ApiRequest>(&mut self, version: i16, request: &M) -> Result<M::Response> {
-        let Answer::Frame(frame) = self.exchange(version, request)? else { bail!("{:?}: no answer", M::API) };
-        let (_, mut reader) = frame::parse_response(M::API, version, frame)?;
-        let response = M::Response::decode(&mut reader, version)?;
-        // Only to learn the names in it.
-        self.names.normal(Value::of(&response)?);
-        Ok(response)
+        let answer = self.exchange(version, request)?;
+        self.learned::<M>(version, answer)
+    }
+
+    /// Sends a question; what is asked before the answer is taken with [`receive`](Self::receive) goes out on another
+    /// connection.
+    ///
+    /// # Errors
+    /// Where the request cannot be sent.
+    pub fn send<M: ApiRequest>(&mut self, label: &str, version: i16, request: &M) -> Result<Pending<M>> {
+        let frame = self.encode(version, request)?;
+        let mut wire = Wire::connect(self.address).context("connecting")?;
+        wire.send_bytes(&frame)?;
+        Ok(Pending { title: format!("{:?}: {label}", M::API), version, wire, request: PhantomData })
+    }
+
+    /// Waits for the answer and keeps it, as [`ask`](Self::ask) does.
+    ///
+    /// # Errors
+    /// As of [`ask`](Self::ask).
+    pub fn receive<M: ApiRequest>(&mut self, pending: Pending<M>) -> Result<Option<M::Response>> {
+        let Pending { title, version, mut wire, .. } = pending;
+        let answer = read(&mut wire)?;
+        self.answered::<M>(title, version, answer)
+    }
+
+    /// Waits for the answer without keeping it.
+    ///
+    /// # Errors
+    /// As of [`get`](Self::get).
+    pub fn receive_unkept<M: ApiRequest>(&mut self, mut pending: Pending<M>) -> Result<M::Response> {
+        let answer = read(&mut pending.wire)?;
+        self.learned::<M>(pending.version, answer)
     }
 
     /// Sends a request that nothing answers, then asks for the versions on the same connection: kept is whether that is
@@ -206,17 +234,34 @@ impl Session {
 
     /// The next frame. A connection that ends or stays silent is not used again.
     fn answer(&mut self) -> Result<Answer> {
-        let answer = match self.wire()?.read_frame(ANSWER_WITHIN) {
-            Ok(Some(frame)) => return Ok(Answer::Frame(frame.into())),
-            Ok(None) => Answer::Closed,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Answer::Nothing,
-                io::ErrorKind::ConnectionReset => Answer::Closed,
-                _ => return Err(error.into()),
-            },
-        };
-        self.wire = None;
+        let answer = read(self.wire()?)?;
+        if !matches!(answer, Answer::Frame(_)) {
+            self.wire = None;
+        }
         Ok(answer)
+    }
+
+    fn answered<M: ApiRequest>(&mut self, title: String, version: i16, answer: Answer) -> Result<Option<M::Response>> {
+        match answer {
+            Answer::Frame(frame) => self.keep(title, M::API, version, frame).map(Some),
+            Answer::Closed => {
+                self.push(title, "closed");
+                Ok(None)
+            }
+            Answer::Nothing => {
+                self.push(title, "nothing");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The response, whose names are known from now on; that it is there is what counts.
+    fn learned<M: ApiRequest>(&mut self, version: i16, answer: Answer) -> Result<M::Response> {
+        let Answer::Frame(frame) = answer else { bail!("{:?}: no answer", M::API) };
+        let (_, mut reader) = frame::parse_response(M::API, version, frame)?;
+        let response = M::Response::decode(&mut reader, version)?;
+        self.names.normal(Value::of(&response)?);
+        Ok(response)
     }
 
     fn keep<R: Message>(&mut self, title: String, api: ApiKey, version: i16, frame: Bytes) -> Result<R> {
@@ -241,6 +286,19 @@ impl Session {
         let title = if same == 0 { title } else { format!("{title} ({})", same + 1) };
         self.steps.push(Step { title, lines });
     }
+}
+
+/// The next frame of a connection.
+fn read(wire: &mut Wire) -> Result<Answer> {
+    Ok(match wire.read_frame(ANSWER_WITHIN) {
+        Ok(Some(frame)) => Answer::Frame(frame.into()),
+        Ok(None) => Answer::Closed,
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Answer::Nothing,
+            io::ErrorKind::ConnectionReset => Answer::Closed,
+            _ => return Err(error.into()),
+        },
+    })
 }
 
 /// Whether encoding the response gives the bytes that came: what the codec skips would go unseen else.

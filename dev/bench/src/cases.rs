@@ -26,6 +26,17 @@ pub(crate) enum Work {
     BareReceive,
     /// Send a file with `sendfile`, without a broker.
     BareSendfile,
+    /// Send ranges of so many bytes, each behind a small head: read and written with it, or with `sendfile`. No broker.
+    BareRange(u32, Sending),
+}
+
+/// How a range of a file gets to a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// Read into memory, then one `writev` with its head.
+    Copied,
+    /// The head, then `sendfile`.
+    Sendfile,
 }
 
 /// One case.
@@ -37,38 +48,56 @@ pub(crate) struct Case {
     pub(crate) work: Work,
     /// Broker and client each have a processor of their own.
     pub(crate) confined: bool,
+    /// Ottla alone, with `ottla.produce.validation=header` on the topic.
+    pub(crate) header_only: bool,
 }
 
 impl Case {
     /// True when the case needs a broker that it does not start itself.
     pub(crate) fn needs_broker(&self) -> bool {
-        !matches!(self.work, Work::StartStop | Work::BareReceive | Work::BareSendfile)
+        self.work != Work::StartStop && !self.is_bare()
     }
 
     /// True when the case measures the machine and no broker.
     pub(crate) fn is_bare(&self) -> bool {
-        matches!(self.work, Work::BareReceive | Work::BareSendfile)
+        matches!(self.work, Work::BareReceive | Work::BareSendfile | Work::BareRange(..))
     }
 }
 
 const fn case(name: &'static str, work: Work) -> Case {
-    Case { name, work, confined: false }
+    Case { name, work, confined: false, header_only: false }
 }
 
 const fn confined(name: &'static str, work: Work) -> Case {
-    Case { name, work, confined: true }
+    Case { name, work, confined: true, header_only: false }
+}
+
+const fn header_only(name: &'static str, work: Work) -> Case {
+    Case { name, work, confined: false, header_only: true }
 }
 
 use Client::{Bare, Java, Librdkafka};
-use Work::{Consume, Latency, Produce};
+use Sending::{Copied, Sendfile};
+use Work::{BareRange, Consume, Latency, Produce};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 22] = [
+pub(crate) const ALL: [Case; 34] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile),
+    case("range-4k-copied", BareRange(4 << 10, Copied)),
+    case("range-4k-sendfile", BareRange(4 << 10, Sendfile)),
+    case("range-8k-copied", BareRange(8 << 10, Copied)),
+    case("range-8k-sendfile", BareRange(8 << 10, Sendfile)),
+    case("range-16k-copied", BareRange(16 << 10, Copied)),
+    case("range-16k-sendfile", BareRange(16 << 10, Sendfile)),
+    case("range-64k-copied", BareRange(64 << 10, Copied)),
+    case("range-64k-sendfile", BareRange(64 << 10, Sendfile)),
+    case("range-1m-copied", BareRange(1 << 20, Copied)),
+    case("range-1m-sendfile", BareRange(1 << 20, Sendfile)),
     case("start-stop", Work::StartStop),
     case("produce-1k-acks1-librdkafka", Produce(Librdkafka, 1024, "1")),
     case("produce-1k-acksall-librdkafka", Produce(Librdkafka, 1024, "all")),
+    header_only("produce-1k-header-librdkafka", Produce(Librdkafka, 1024, "all")),
     case("produce-1k-acks1-java", Produce(Java, 1024, "1")),
     case("produce-1k-acksall-java", Produce(Java, 1024, "all")),
     case("consume-1k-librdkafka", Consume(Librdkafka, 1024)),
@@ -77,6 +106,7 @@ pub(crate) const ALL: [Case; 22] = [
     case("latency-1k-java", Latency(1024)),
     case("produce-100b-acks1-librdkafka", Produce(Librdkafka, 100, "1")),
     case("produce-100b-acksall-librdkafka", Produce(Librdkafka, 100, "all")),
+    header_only("produce-100b-header-librdkafka", Produce(Librdkafka, 100, "all")),
     case("produce-100b-acks1-java", Produce(Java, 100, "1")),
     case("produce-100b-acksall-java", Produce(Java, 100, "all")),
     case("consume-100b-librdkafka", Consume(Librdkafka, 100)),

@@ -189,7 +189,7 @@ fn machine() -> BTreeMap<&'static str, String> {
         ("processors", processors.to_string()),
         ("model", first_line("/proc/cpuinfo", "model name")),
         ("memory", first_line("/proc/meminfo", "MemTotal")),
-        ("kernel", first_line("/proc/version", "Linux")),
+        ("kernel", first_line("/proc/sys/kernel/osrelease", "")),
     ])
 }
 

@@ -11,7 +11,7 @@ use ottla_peer::java::Jars;
 use serde::Serialize;
 
 use crate::brokers::{Broker, Side};
-use crate::cases::{Case, Client, Work};
+use crate::cases::{Case, Client, Sending, Work};
 use crate::clients::{self, JavaLoad, Latencies, Measured};
 use crate::parameters::{CONFINED, LINGER_MS, Parameters};
 
@@ -49,7 +49,8 @@ pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Re
         }
         for side in order {
             for confined in [false, true] {
-                let of_session: Vec<_> = cases.iter().filter(|it| !it.is_bare() && it.confined == confined).collect();
+                let runs = |it: &&Case| !it.is_bare() && it.confined == confined && (side == Side::Ottla || !it.header_only);
+                let of_session: Vec<_> = cases.iter().filter(runs).collect();
                 session(side, &of_session, parameters, confined, &mut |case, metrics| add(side, case, metrics))?;
             }
         }
@@ -115,17 +116,17 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(&mut self, case: &Case) -> Result<BTreeMap<&'static str, f64>> {
         match case.work {
-            Work::Produce(client, size, acks) => self.produce(client, size, acks),
+            Work::Produce(client, size, acks) => self.produce(client, size, acks, case.header_only),
             Work::Consume(client, size) => self.consume(client, size),
             Work::Latency(size) => self.latency(size),
-            Work::StartStop | Work::BareReceive | Work::BareSendfile => Ok(BTreeMap::new()),
+            Work::StartStop | Work::BareReceive | Work::BareSendfile | Work::BareRange(..) => Ok(BTreeMap::new()),
         }
     }
 
-    fn topic(&mut self) -> Result<String> {
+    fn topic(&mut self, settings: &[&str]) -> Result<String> {
         self.topics += 1;
         let topic = format!("bench-{}", self.topics);
-        clients::worker(&["create", &self.broker.bootstrap(), &topic], None)?;
+        clients::worker(&[&["create", &self.broker.bootstrap(), &topic], settings].concat(), None)?;
         Ok(topic)
     }
 
@@ -159,8 +160,15 @@ impl Session<'_> {
         clients::worker(&arguments, self.client_cpus)
     }
 
-    fn produce(&mut self, client: Client, size: u32, acks: &'static str) -> Result<BTreeMap<&'static str, f64>> {
-        let topic = self.topic()?;
+    fn produce(
+        &mut self,
+        client: Client,
+        size: u32,
+        acks: &'static str,
+        header_only: bool,
+    ) -> Result<BTreeMap<&'static str, f64>> {
+        let settings: &[&str] = if header_only { &["ottla.produce.validation=header"] } else { &[] };
+        let topic = self.topic(settings)?;
         let records = self.records(size);
         let metrics = self.observe(size, || {
             if client == Client::Librdkafka {
@@ -192,7 +200,7 @@ impl Session<'_> {
 
     fn consume(&mut self, client: Client, size: u32) -> Result<BTreeMap<&'static str, f64>> {
         if !self.filled.contains_key(&size) {
-            let topic = self.topic()?;
+            let topic = self.topic(&[])?;
             self.produce_librdkafka(&topic, size, "all")?;
             self.filled.insert(size, topic);
         }
@@ -208,7 +216,7 @@ impl Session<'_> {
     }
 
     fn latency(&mut self, size: u32) -> Result<BTreeMap<&'static str, f64>> {
-        let topic = self.topic()?;
+        let topic = self.topic(&[])?;
         let records = self.parameters.latency_records_per_second * self.parameters.latency_seconds;
         let mut latencies = Latencies::default();
         let bootstrap = self.broker.bootstrap();
@@ -246,7 +254,16 @@ fn bare(case: &Case, parameters: &Parameters) -> Result<BTreeMap<&'static str, f
         })?
     } else {
         fill(&file, parameters.payload_bytes)?;
-        between(&["bare-sendfile", &bytes, &file.to_string_lossy()], &|address| vec!["bare-drain".into(), address])?
+        let file = file.to_string_lossy();
+        let drain = |address| vec!["bare-drain".into(), address];
+        match case.work {
+            Work::BareRange(range, sending) => {
+                let (range, copied) = (range.to_string(), sending == Sending::Copied);
+                let copied: &[&str] = if copied { &["--copied"] } else { &[] };
+                between(&[&["bare-range", &bytes, &file, &range], copied].concat(), &drain)?
+            }
+            _ => between(&["bare-sendfile", &bytes, &file], &drain)?,
+        }
     };
     Ok(BTreeMap::from([
         ("mb_per_s", measured.records as f64 / MB / measured.seconds),

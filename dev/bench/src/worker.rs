@@ -17,7 +17,7 @@ mod librdkafka;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Job {
     /// Makes a topic
-    Create { bootstrap: String, topic: String },
+    Create { bootstrap: String, topic: String, settings: Vec<String> },
     /// Deletes a topic
     Delete { bootstrap: String, topic: String },
     /// Produces with librdkafka
@@ -32,6 +32,14 @@ pub(crate) enum Job {
     BareSend { address: SocketAddr, bytes: u64 },
     /// Sends a file with `sendfile` again and again
     BareSendfile { bytes: u64, file: PathBuf },
+    /// Sends ranges of a file, each behind a head; `copied` through memory
+    BareRange {
+        bytes: u64,
+        file: PathBuf,
+        range: usize,
+        #[arg(long)]
+        copied: bool,
+    },
     /// Reads what a bare sender sends and throws it away
     BareDrain { address: SocketAddr },
 }
@@ -39,7 +47,7 @@ pub(crate) enum Job {
 /// Does one job and prints its report.
 pub(crate) fn run(job: &Job) -> Result<()> {
     let measured = match job {
-        Job::Create { bootstrap, topic } => librdkafka::create(bootstrap, topic)?,
+        Job::Create { bootstrap, topic, settings } => librdkafka::create(bootstrap, topic, settings)?,
         Job::Delete { bootstrap, topic } => librdkafka::delete(bootstrap, topic)?,
         Job::Produce(load) => librdkafka::produce(load)?,
         Job::Consume { bootstrap, topic, records } => librdkafka::consume(bootstrap, topic, *records)?,
@@ -47,6 +55,7 @@ pub(crate) fn run(job: &Job) -> Result<()> {
         Job::BareReceive { bytes, file } => bare::receive(*bytes, file)?,
         Job::BareSend { address, bytes } => bare::send(*address, *bytes)?,
         Job::BareSendfile { bytes, file } => bare::sendfile_loop(*bytes, file)?,
+        Job::BareRange { bytes, file, range, copied } => bare::ranges(*bytes, file, *range, *copied)?,
         Job::BareDrain { address } => bare::drain(*address)?,
     };
     println!("{}", serde_json::to_string(&measured)?);

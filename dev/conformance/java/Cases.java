@@ -56,6 +56,7 @@ final class Cases {
                 if (System.nanoTime() > deadline) {
                     throw problem;
                 }
+                Thread.sleep(10);
             }
         }
     }

@@ -44,7 +44,7 @@ final class Clients {
     KafkaConsumer<byte[], byte[]> consumer(Object... settings) {
         Map<String, Object> config = config(settings);
         config.putIfAbsent("auto.offset.reset", "none");
-        config.put("enable.auto.commit", false);
+        config.putIfAbsent("enable.auto.commit", false);
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 

@@ -11,11 +11,14 @@
 
 pub mod broker;
 pub mod dump;
+pub mod groups;
 pub mod lines;
 pub mod programs;
+pub mod raw;
 pub mod rust_client;
 pub mod suite;
 pub mod text;
+pub mod tools;
 
 pub use broker::Broker;
 pub use suite::{Suite, run};

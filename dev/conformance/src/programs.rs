@@ -17,12 +17,20 @@ pub fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs `python/PROGRAM` with the packages of `python/REQUIREMENTS`.
-pub fn run_python(suite: &mut Suite, broker: &Broker, program: &str, requirements: &str) -> Result<()> {
+/// Packages that Python programs need: the name of their environment and the file in `python/` that lists them.
+#[derive(Debug, Clone, Copy)]
+pub struct Packages(&'static str, &'static str);
+
+/// confluent-kafka.
+pub const CONFLUENT: Packages = Packages("confluent", "requirements-confluent.txt");
+/// kafka-python.
+pub const PURE: Packages = Packages("pure", "requirements-kafka-python.txt");
+
+/// Runs `python/PROGRAM`.
+pub fn run_python(suite: &mut Suite, broker: &Broker, program: &str, packages: Packages) -> Result<()> {
     let sources = folder().join("python");
-    let requirements = std::fs::read_to_string(sources.join(requirements))?;
-    let name = program.trim_end_matches(".py");
-    let mut command = Command::new(python::environment(name, &requirements)?);
+    let requirements = std::fs::read_to_string(sources.join(packages.1))?;
+    let mut command = Command::new(python::environment(packages.0, &requirements)?);
     // Nothing is written into the checkout.
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(sources.join(program));
     report(suite, broker, command)

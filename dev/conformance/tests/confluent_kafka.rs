@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use ottla_conformance::programs::run_python;
+use ottla_conformance::programs::{CONFLUENT, run_python};
 
 fn main() -> ExitCode {
     ottla_conformance::run("confluent_kafka", &[], |suite, broker| {
-        run_python(suite, broker, "confluent.py", "requirements-confluent.txt")
+        run_python(suite, broker, "confluent.py", CONFLUENT)
     })
 }

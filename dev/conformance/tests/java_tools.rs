@@ -1,17 +1,14 @@
 //! Apache Kafka's command-line tools against the broker, with the words that a person would type.
 
-use std::cell::RefCell;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use ottla_conformance::tools::{CONSUMER, OFFSETS, PRODUCER, TOPICS, Tools};
 use ottla_conformance::{Broker, Suite};
-use ottla_peer::java::Jars;
-use ottla_peer::run::Output;
 
 fn main() -> ExitCode {
     ottla_conformance::run("java_tools", &[], |suite, broker| {
-        let machine = RefCell::new(ottla_peer::tools::Tools::start(&Jars::fetch()?)?);
-        let tools = Tools { machine, bootstrap: broker.bootstrap() };
+        let tools = Tools::start(broker)?;
         topics(suite, broker, &tools);
         configs(suite, broker, &tools);
         records(suite, broker, &tools);
@@ -24,12 +21,12 @@ fn topics(suite: &mut Suite, broker: &Broker, tools: &Tools) {
     let topic = broker.topic("managed");
     suite.case("topics_create", || {
         let arguments = ["--create", "--topic", &topic, "--partitions", "3", "--replication-factor", "1"];
-        tools.topics(&[&arguments[..], &["--config", "retention.ms=1000000"]].concat(), "Created topic")
+        topics_say(tools, &[&arguments[..], &["--config", "retention.ms=1000000"]].concat(), "Created topic")
     });
     suite.case("topics_create_twice_is_refused", || {
         tools.refused(TOPICS, &["--create", "--topic", &topic, "--partitions", "3"], "already exists")
     });
-    suite.case("topics_list", || tools.topics(&["--list"], &topic));
+    suite.case("topics_list", || topics_say(tools, &["--list"], &topic));
     suite.case("topics_describe", || {
         let text = tools.run(TOPICS, &["--describe", "--topic", &topic])?;
         ensure!(text.contains("PartitionCount: 3") && text.contains("ReplicationFactor: 1"), "{text}");
@@ -39,7 +36,7 @@ fn topics(suite: &mut Suite, broker: &Broker, tools: &Tools) {
     });
     suite.case("topics_add_partitions", || {
         tools.run(TOPICS, &["--alter", "--topic", &topic, "--partitions", "5"])?;
-        tools.topics(&["--describe", "--topic", &topic], "PartitionCount: 5")
+        topics_say(tools, &["--describe", "--topic", &topic], "PartitionCount: 5")
     });
     suite.case("topics_delete", || {
         tools.run(TOPICS, &["--delete", "--topic", &topic])?;
@@ -50,6 +47,12 @@ fn topics(suite: &mut Suite, broker: &Broker, tools: &Tools) {
     suite.case("topics_delete_unknown_is_refused", || {
         tools.refused(TOPICS, &["--delete", "--topic", &broker.topic("unknown")], "does not exist")
     });
+}
+
+fn topics_say(tools: &Tools, arguments: &[&str], expected: &str) -> Result<()> {
+    let text = tools.run(TOPICS, arguments)?;
+    ensure!(text.contains(expected), "{text}");
+    Ok(())
 }
 
 fn configs(suite: &mut Suite, broker: &Broker, tools: &Tools) {
@@ -126,7 +129,7 @@ fn records(suite: &mut Suite, broker: &Broker, tools: &Tools) {
 }
 
 fn producer_perf(tools: &Tools, topic: &str) -> Result<()> {
-    let properties = format!("bootstrap.servers={}", tools.bootstrap);
+    let properties = format!("bootstrap.servers={}", tools.bootstrap());
     let load = ["--topic", topic, "--num-records", "50000", "--record-size", "100", "--throughput", "-1"];
     let more = ["--command-property", &properties, "acks=all", "compression.type=lz4"];
     let text = tools.run_plain(PERFORMANCE, &[&load[..], &more[..]].concat())?;
@@ -143,7 +146,7 @@ fn cluster(suite: &mut Suite, broker: &Broker, tools: &Tools) {
         Ok(())
     });
     suite.case("cluster_id", || {
-        let text = tools.run_plain(CLUSTER, &["cluster-id", "--bootstrap-server", &tools.bootstrap])?;
+        let text = tools.run_plain(CLUSTER, &["cluster-id", "--bootstrap-server", tools.bootstrap()])?;
         ensure!(text.contains("Cluster ID: "), "{text}");
         Ok(())
     });
@@ -179,12 +182,8 @@ fn cluster(suite: &mut Suite, broker: &Broker, tools: &Tools) {
     suite.case("acls_are_off", || tools.refused(ACLS, &["--list"], "No Authorizer is configured"));
 }
 
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
-const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
-const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
-const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
 const API_VERSIONS: &str = "org.apache.kafka.tools.BrokerApiVersionsCommand";
 const CLUSTER: &str = "org.apache.kafka.tools.ClusterTool";
@@ -194,44 +193,3 @@ const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
 const ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
 const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 const ACLS: &str = "org.apache.kafka.tools.AclCommand";
-
-/// The tools against one broker.
-struct Tools {
-    machine: RefCell<ottla_peer::tools::Tools>,
-    bootstrap: String,
-}
-
-impl Tools {
-    fn output(&self, class: &str, arguments: &[&str], input: &str) -> Result<Output> {
-        let all = [&["--bootstrap-server", &self.bootstrap], arguments].concat();
-        self.machine.borrow_mut().run(class, &all, input.as_bytes())
-    }
-
-    /// Standard output of a tool that must succeed.
-    fn run(&self, class: &str, arguments: &[&str]) -> Result<String> {
-        self.run_with_input(class, arguments, "")
-    }
-
-    fn run_with_input(&self, class: &str, arguments: &[&str], input: &str) -> Result<String> {
-        Ok(self.output(class, arguments, input)?.success()?.text())
-    }
-
-    /// A tool that takes the broker's address elsewhere.
-    fn run_plain(&self, class: &str, arguments: &[&str]) -> Result<String> {
-        Ok(self.machine.borrow_mut().run(class, arguments, b"")?.success()?.text())
-    }
-
-    fn topics(&self, arguments: &[&str], expected: &str) -> Result<()> {
-        let text = self.run(TOPICS, arguments)?;
-        ensure!(text.contains(expected), "{text}");
-        Ok(())
-    }
-
-    /// A tool that must fail, or print an error, with these words.
-    fn refused(&self, class: &str, arguments: &[&str], words: &str) -> Result<()> {
-        let output = self.output(class, arguments, "")?;
-        let text = output.all_text();
-        ensure!(text.contains(words) && text.contains("rror"), "{}: {text}", output.status);
-        Ok(())
-    }
-}

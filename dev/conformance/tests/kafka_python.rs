@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use ottla_conformance::programs::run_python;
+use ottla_conformance::programs::{PURE, run_python};
 
 fn main() -> ExitCode {
     ottla_conformance::run("kafka_python", &[], |suite, broker| {
-        run_python(suite, broker, "pure.py", "requirements-kafka-python.txt")
+        run_python(suite, broker, "pure.py", PURE)
     })
 }

@@ -1,16 +1,22 @@
-//! `FindCoordinator`: this broker coordinates neither groups nor transactions yet, and says so.
+//! `FindCoordinator`: which broker coordinates a group.
 //!
-//! A group's coordinator is COORDINATOR_NOT_AVAILABLE: librdkafka looks for one even when its partitions are assigned by
-//! hand, and goes on consuming while it looks. Other keys are answered with INVALID_REQUEST, which clients report at
-//! once with the message; they would otherwise ask until they time out.
+//! Transactions and share groups are not served yet; those keys are answered with INVALID_REQUEST, which clients report
+//! at once with the message; they would otherwise ask until they time out.
 
-use ottla_types::ErrorCode;
+use std::sync::Arc;
+
+use ottla_types::{ErrorCode, TopicName};
 use ottla_wire::messages::{
     find_coordinator_request::FindCoordinatorRequest,
     find_coordinator_response::{Coordinator, FindCoordinatorResponse},
 };
 
-use crate::{net::Answer, service::ReplyTo};
+use crate::{
+    coordinators::OFFSETS_TOPIC,
+    net::{Answer, Peer},
+    node::Node,
+    service::ReplyTo,
+};
 
 /// Version from which several keys are asked for at once.
 const MANY_FROM: i16 = 4;
@@ -20,39 +26,73 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
-pub(crate) fn handle(reply: &ReplyTo, request: FindCoordinatorRequest) -> Answer {
-    let (error_code, message) = (code(request.key_type).code(), refusal(request.key_type));
-    if reply.version < MANY_FROM {
-        return reply.now(&FindCoordinatorResponse {
-            error_code,
-            error_message: Some(message),
-            node_id: -1,
-            port: -1,
-            ..FindCoordinatorResponse::default()
-        });
+pub(crate) fn handle(node: &Arc<Node>, peer: &Peer, reply: ReplyTo, request: FindCoordinatorRequest) -> Answer {
+    let many = reply.version >= MANY_FROM;
+    let keys = if many { request.coordinator_keys } else { vec![request.key] };
+    let kind = request.key_type;
+    if kind != GROUP {
+        return reply.now(&response(many, keys.into_iter().map(|key| refused(kind, key)).collect()));
     }
-    let refused = |key| Coordinator {
-        key,
-        node_id: -1,
-        port: -1,
-        error_code,
-        error_message: Some(message.clone()),
-        ..Coordinator::default()
-    };
-    let coordinators = request.coordinator_keys.into_iter().map(refused).collect();
-    reply.now(&FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() })
+    let listener = Arc::clone(&peer.listener);
+    let node = Arc::clone(node);
+    reply.later(async move {
+        if node.groups.partition("").is_none()
+            && let Ok(topic) = TopicName::new(OFFSETS_TOPIC)
+        {
+            node.auto_create(vec![topic]).await;
+        }
+        response(many, keys.into_iter().map(|key| found(&node, &listener, key)).collect())
+    })
 }
 
-fn code(key_type: i8) -> ErrorCode {
-    if key_type == GROUP { ErrorCode::CoordinatorNotAvailable } else { ErrorCode::InvalidRequest }
+fn found(node: &Node, listener: &str, key: String) -> Coordinator {
+    let image = node.quorum.image();
+    let leader = node
+        .groups
+        .partition(&key)
+        .and_then(|partition| image.partition(OFFSETS_TOPIC, partition)?.leader)
+        .and_then(|leader| image.broker(leader));
+    let endpoint = leader.and_then(|broker| {
+        let endpoint = broker.endpoints.iter().find(|endpoint| endpoint.name == listener)?;
+        Some((broker.broker, endpoint))
+    });
+    match endpoint {
+        Some((broker, endpoint)) => Coordinator {
+            key,
+            node_id: broker.0,
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
+            error_code: ErrorCode::None.code(),
+            ..Coordinator::default()
+        },
+        None => nowhere(key, ErrorCode::CoordinatorNotAvailable, None),
+    }
 }
 
-fn refusal(key_type: i8) -> String {
-    let what = match key_type {
-        GROUP => "Consumer groups are",
-        TRANSACTION => "Transactions are",
-        SHARE => "Share groups are",
-        other => return format!("There is no coordinator of key type {other}."),
+fn nowhere(key: String, error: ErrorCode, error_message: Option<String>) -> Coordinator {
+    Coordinator { key, node_id: -1, port: -1, error_code: error.code(), error_message, ..Coordinator::default() }
+}
+
+fn refused(kind: i8, key: String) -> Coordinator {
+    let what = match kind {
+        TRANSACTION => "Transactions are not served by this broker.".to_owned(),
+        SHARE => "Share groups are not served by this broker.".to_owned(),
+        other => format!("There is no coordinator of key type {other}."),
     };
-    format!("{what} not served by this broker.")
+    nowhere(key, ErrorCode::InvalidRequest, Some(what))
+}
+
+fn response(many: bool, mut coordinators: Vec<Coordinator>) -> FindCoordinatorResponse {
+    if many {
+        return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
+    }
+    let Some(only) = coordinators.pop() else { return FindCoordinatorResponse::default() };
+    FindCoordinatorResponse {
+        error_code: only.error_code,
+        error_message: only.error_message,
+        node_id: only.node_id,
+        host: only.host,
+        port: only.port,
+        ..FindCoordinatorResponse::default()
+    }
 }

@@ -3,14 +3,18 @@
 mod alter_configs;
 pub(crate) mod api_versions;
 mod config_changes;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_acls;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
@@ -19,14 +23,23 @@ mod describe_user_scram_credentials;
 mod elect_leaders;
 mod fetch;
 mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 
 use std::sync::Arc;
 
@@ -47,7 +60,19 @@ pub(crate) fn handle(node: &Arc<Node>, peer: &mut Peer, reply: ReplyTo, request:
         Request::Metadata(request) => metadata::handle(node, peer, reply, request),
         Request::ListOffsets(request) => list_offsets::handle(node, reply, &request),
         Request::InitProducerId(request) => init_producer_id::handle(node, reply, request),
-        Request::FindCoordinator(request) => find_coordinator::handle(&reply, request),
+        Request::FindCoordinator(request) => find_coordinator::handle(node, peer, reply, request),
+        Request::JoinGroup(request) => join_group::handle(node, peer, reply, request),
+        Request::SyncGroup(request) => sync_group::handle(node, reply, request),
+        Request::Heartbeat(request) => heartbeat::handle(node, reply, request),
+        Request::LeaveGroup(request) => leave_group::handle(node, reply, request),
+        Request::ConsumerGroupHeartbeat(request) => consumer_group_heartbeat::handle(node, peer, reply, request),
+        Request::ConsumerGroupDescribe(request) => consumer_group_describe::handle(node, reply, request),
+        Request::OffsetCommit(request) => offset_commit::handle(node, reply, request),
+        Request::OffsetFetch(request) => offset_fetch::handle(node, reply, request),
+        Request::OffsetDelete(request) => offset_delete::handle(node, reply, request),
+        Request::DescribeGroups(request) => describe_groups::handle(node, reply, request),
+        Request::ListGroups(request) => list_groups::handle(node, reply, request),
+        Request::DeleteGroups(request) => delete_groups::handle(node, reply, request),
         Request::CreateTopics(request) => create_topics::handle(node, reply, request),
         Request::DeleteTopics(request) => delete_topics::handle(node, reply, request),
         Request::DeleteRecords(request) => delete_records::handle(node, reply, request),

@@ -20,7 +20,7 @@ use ottla_quorum::MetadataListener;
 use ottla_types::{BrokerId, LeaderEpoch, PartitionIndex, TopicName, Uuid};
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use partition::Partition;
+pub(crate) use partition::{Partition, Unavailable};
 pub(crate) use topic::Topic;
 
 use crate::{metrics::Metrics, waits::Waits};

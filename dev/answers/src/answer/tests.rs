@@ -53,6 +53,19 @@ fn an_absent_struct_differs_from_one_of_zeros() {
 }
 
 #[test]
+fn an_assignment_has_a_line_for_each_topic() {
+    let topic = |name, partitions: &[&str]| {
+        fields(&[("topic_id", word(name)), ("partitions", Value::List(partitions.iter().map(|p| word(p)).collect()))])
+    };
+    let assigned = |topics: Vec<Value>| fields(&[("assignment", fields(&[("topic_partitions", Value::List(topics))]))]);
+    assert_eq!(rendered(&fields(&[("assignment", Value::Null)])), ["."]);
+    assert_eq!(rendered(&assigned(vec![])), [". assignment.topic_partitions=[]"]);
+    let expected =
+        [".", "assignment.topic_partitions[a] partitions=[2,10]", "assignment.topic_partitions[b] partitions=[0]"];
+    assert_eq!(rendered(&assigned(vec![topic("b", &["0"]), topic("a", &["10", "2"])])), expected);
+}
+
+#[test]
 fn places_name_every_field() {
     let lines = [Line::parse(". a=1 b=[x y]"), Line::parse("t[q] c=2")];
     let places: Vec<_> = places(&lines).into_iter().collect();

@@ -21,6 +21,11 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod fetch;
+mod group_offsets;
+mod group_requests;
+mod groups_admin;
+mod groups_classic;
+mod groups_consumer;
 mod list_offsets;
 mod metadata;
 mod others;
@@ -87,6 +92,19 @@ fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("elect_leaders", others::elect()),
         ("list_partition_reassignments", others::reassignments()),
         ("describe_acls", others::acls()),
+        ("join_group", groups_classic::join_group()),
+        ("sync_group", groups_classic::sync_group()),
+        ("heartbeat", groups_classic::heartbeat()),
+        ("leave_group", groups_classic::leave_group()),
+        ("offset_commit", group_offsets::offset_commit()),
+        ("offset_fetch", group_offsets::offset_fetch()),
+        ("offset_delete", group_offsets::offset_delete()),
+        ("consumer_group_heartbeat", groups_consumer::heartbeat()),
+        ("consumer_group_describe", groups_consumer::describe_cases()),
+        ("describe_groups", groups_admin::describe_groups()),
+        ("list_groups", groups_admin::list_groups()),
+        ("delete_groups", groups_admin::delete_groups()),
+        ("group_configs", groups_admin::group_configs()),
     ]
 }
 

@@ -55,3 +55,29 @@ fn producers_sessions_times_and_addresses() {
     assert_eq!(shown(&mut names, value("0")), [format!(". producer_id=pid1 {rest}")]);
     assert_eq!(shown(&mut names, fields(&[("producer_id", word("-1"))])), [". producer_id=-1"]);
 }
+
+#[test]
+fn members_and_groups() {
+    const UUID: &str = "0f1e2d3c-aaaa-bbbb-cccc-0123456789ab";
+    let mut names = names();
+    let member = |id: &str| fields(&[("member_id", Value::Text(id.to_owned()))]);
+    let answer = fields(&[
+        ("leader", Value::Text(format!("answers-{UUID}"))),
+        ("members", Value::List(vec![member("dddddddddddddddddddddQ"), member(&format!("i1-{UUID}")), member("m")])),
+    ]);
+    let expected = [". leader=\"answers-member1\"", "members[i1-member1]", "members[m]", "members[member2]"];
+    assert_eq!(shown(&mut names, answer), expected);
+    let group = |id: &str, field: &str| fields(&[("group_id", Value::Text(id.to_owned())), (field, word("1"))]);
+    let all = ["ans-x-1-g", "ans-x-2-g", ""].map(|id| group(id, "group_type"));
+    assert_eq!(shown(&mut names, fields(&[("groups", Value::List(all.into()))])), [".", "groups[~g] group_type=1"]);
+    let chosen = ["ans-x-1-g", "ans-x-2-g", ""].map(|id| group(id, "state"));
+    let expected = [".", "groups[] state=1", "groups[~g] state=1"];
+    assert_eq!(shown(&mut names, fields(&[("groups", Value::List(chosen.into()))])), expected);
+}
+
+#[test]
+fn names_inside_bytes_lose_their_prefix_and_its_length() {
+    let mut names = names();
+    let bytes = Value::Bytes(b"\x00\x00\x00\x02\x00\x09ans-x-1-a\x00\x0aans-x-1-bb\xff".to_vec());
+    assert_eq!(shown(&mut names, fields(&[("metadata", bytes)])), [". metadata=0x0000000200027e6100037e6262ff"]);
+}

@@ -3,14 +3,18 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use rustix::fs::sendfile;
+use rustix::{fs::sendfile, net::SendFlags};
 
 use super::measure;
 use crate::clients::Measured;
 use crate::parameters::CHUNK_BYTES;
+
+/// What stands before the records of a fetch of one partition.
+const HEAD_BYTES: usize = 64;
 
 /// Waits for the one peer; the address is the first line of the report.
 fn accept() -> Result<TcpStream> {
@@ -65,6 +69,33 @@ pub(crate) fn sendfile_loop(bytes: u64, file: &Path) -> Result<Measured> {
             offset = if offset == size { 0 } else { offset };
             let want = (size - offset).min(left).min(CHUNK_BYTES as u64 * 8);
             left -= sendfile(&stream, &file, Some(&mut offset), want as usize)? as u64;
+        }
+        Ok(bytes)
+    })
+}
+
+/// Sends `file` again and again in ranges, each behind a head as long as a fetch response's, until `bytes` bytes were sent.
+pub(crate) fn ranges(bytes: u64, file: &Path, range: usize, copied: bool) -> Result<Measured> {
+    let file = File::open(file)?;
+    let size = file.metadata()?.len() / range as u64 * range as u64;
+    ensure!(size > 0, "an empty file");
+    let mut stream = accept()?;
+    let mut frame = vec![0; HEAD_BYTES + range];
+    measure(|| {
+        let mut at = 0;
+        for _ in 0..bytes / range as u64 {
+            at = if at == size { 0 } else { at };
+            if copied {
+                file.read_exact_at(&mut frame[HEAD_BYTES..], at)?;
+                stream.write_all(&frame)?;
+                at += range as u64;
+            } else {
+                rustix::net::send(&stream, &frame[..HEAD_BYTES], SendFlags::MORE)?;
+                let end = at + range as u64;
+                while at < end {
+                    sendfile(&stream, &file, Some(&mut at), (end - at) as usize)?;
+                }
+            }
         }
         Ok(bytes)
     })

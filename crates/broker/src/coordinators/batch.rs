@@ -1,0 +1,130 @@
+//! Between a shard's records and the batches of its log.
+
+use bytes::Bytes;
+use ottla_groups::GroupRecord;
+use ottla_log::{Log, ReadBound, ReadError};
+use ottla_records::{
+    BatchBuilder, Batches, BuildError, CheckedBatch, ControlType, Depth, ProduceRejection, ProduceRules, RecordError,
+    TargetCompression, check_produce, records_of,
+};
+use ottla_types::{Compression, Millis, Offset, ProducerIdAndEpoch, TimestampType};
+
+/// How much of a log is read at once; a longer batch is read whole.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+/// A record as it stands in a log.
+pub(super) trait StoredRecord: Sized {
+    /// Key and value.
+    fn to_log(&self) -> Result<(Bytes, Option<Bytes>), BatchError>;
+    /// The same back.
+    fn from_log(key: Option<Bytes>, value: Option<Bytes>) -> Result<Self, BatchError>;
+}
+
+impl StoredRecord for GroupRecord {
+    fn to_log(&self) -> Result<(Bytes, Option<Bytes>), BatchError> {
+        Ok(self.encode()?)
+    }
+
+    fn from_log(key: Option<Bytes>, value: Option<Bytes>) -> Result<Self, BatchError> {
+        Ok(Self::decode(key, value)?)
+    }
+}
+
+/// Why records cannot become a batch, or a batch records.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BatchError {
+    #[error("a record that its schema cannot express: {0}")]
+    Encode(#[from] ottla_wire::EncodeError),
+    #[error(transparent)]
+    Record(#[from] ottla_groups::RecordError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("a batch of our own is refused: {}", .0.message())]
+    Check(ProduceRejection),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Batch(#[from] ottla_records::BatchError),
+    #[error(transparent)]
+    Records(#[from] RecordError),
+}
+
+/// One batch of `records`, checked as a producer's is.
+pub(super) fn batch_of<R: StoredRecord>(
+    records: &[R],
+    now: Millis,
+    compression: Compression,
+) -> Result<CheckedBatch, BatchError> {
+    let mut builder = BatchBuilder::new().compression(compression, None);
+    for record in records {
+        let (key, value) = record.to_log()?;
+        builder.append(now, Some(&key[..]), value.as_deref());
+    }
+    let rules = ProduceRules {
+        // The bound is for clients: what a coordinator decided is written together or not at all.
+        max_message_bytes: i32::MAX as usize,
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: i64::MAX,
+        compacted: true,
+        compression: TargetCompression::Producer,
+        depth: Depth::HeaderOnly,
+    };
+    check_produce(&builder.build()?, &rules, now).map_err(BatchError::Check)
+}
+
+/// What stands in the log, in order.
+pub(super) enum Entry<R> {
+    /// A record at its offset; with the producer where it is part of a transaction.
+    Record(Offset, Option<ProducerIdAndEpoch>, R),
+    /// The end of a transaction.
+    End(ProducerIdAndEpoch, ControlType),
+}
+
+/// Walks all of `log`.
+pub(super) fn walk<R: StoredRecord>(log: &Log, mut each: impl FnMut(Entry<R>)) -> Result<(), BatchError> {
+    let mut from = log.log_start();
+    while from < log.log_end() {
+        let read = log.read(from, READ_BYTES, true, ReadBound::LogEnd)?;
+        let Some(slice) = read.records else { break };
+        let bytes = slice.read()?;
+        let before = from;
+        for batch in Batches::new(&bytes) {
+            let Ok(batch) = batch else { break }; // the last one may be cut off
+            batch.verify_crc()?;
+            entries(&batch, from, &mut each)?;
+            from = from.max(batch.header().last_offset().plus(1));
+        }
+        if from == before {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn entries<R: StoredRecord>(
+    batch: &ottla_records::BatchRef<'_>,
+    from: Offset,
+    each: &mut impl FnMut(Entry<R>),
+) -> Result<(), BatchError> {
+    let header = batch.header();
+    let producer = header.producer();
+    let transactional = header.attributes.is_transactional().then_some(producer);
+    let mut records = records_of(batch)?;
+    while let Some(record) = records.next_record()? {
+        if record.offset < from {
+            continue;
+        }
+        if header.attributes.is_control() {
+            if let Some(end) = record.key.and_then(ControlType::from_key) {
+                each(Entry::End(producer, end));
+            }
+            continue;
+        }
+        let copied = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
+        each(Entry::Record(record.offset, transactional, R::from_log(copied(record.key), copied(record.value))?));
+    }
+    Ok(())
+}

@@ -1,0 +1,484 @@
+//! `ConsumerGroupHeartbeat`: with one request a member enters, stays, says what it owns, hears what it gets, and leaves.
+//!
+//! A decision is planned against the group as it stands; only then timers and other soft state follow. Nothing of the group
+//! itself changes before the records are replayed.
+
+use std::{borrow::Cow, sync::Arc};
+
+use ottla_controller::MetadataImage;
+use ottla_coordinator::{Decision, Ticket};
+use ottla_types::{ErrorCode, Millis, Uuid};
+use ottla_wire::messages::{
+    consumer_group_heartbeat_request::{ConsumerGroupHeartbeatRequest, TopicPartitions},
+    consumer_group_heartbeat_response::{self, Assignment, ConsumerGroupHeartbeatResponse},
+};
+
+use super::{
+    ConsumerGroup, Context, Refused, Timer,
+    after::After,
+    expire::{cancel, cancel_all, set},
+    fence,
+    member::{
+        Held, JOIN_EPOCH, LEAVE_EPOCH, Member, MemberState, NOT_SAID, Partitions, STATIC_LEAVE_EPOCH, removal_records,
+        target_record,
+    },
+    migration,
+    reconcile::Reconciler,
+    subscribe::{Matched, subscribe},
+    target::target,
+};
+use crate::{
+    record::GroupRecord,
+    request::{Client, GroupReply},
+    settings::Settings,
+    shard::{Decided, Group, GroupShard},
+};
+
+/// From this version on a client makes its member id itself.
+const CLIENT_MADE_ID: i16 = 1;
+
+#[allow(clippy::too_many_arguments)] // what a request is and where it comes from
+pub(crate) fn heartbeat(
+    shard: &mut GroupShard,
+    now: Millis,
+    image: &MetadataImage,
+    from: Ticket,
+    version: i16,
+    client: Client,
+    fresh: Uuid,
+    request: ConsumerGroupHeartbeatRequest,
+) -> Decided {
+    let decided = check(&shard.settings, version, &request).and_then(|()| match request.member_epoch {
+        LEAVE_EPOCH | STATIC_LEAVE_EPOCH => leave(shard, now, image, from, &request),
+        _ => stay(shard, now, image, from, client, fresh, request),
+    });
+    decided.unwrap_or_else(|refused| reply(from, refusal(&refused)))
+}
+
+fn reply(to: Ticket, response: ConsumerGroupHeartbeatResponse) -> Decided {
+    Decision::reply(to, GroupReply::ConsumerHeartbeat(response))
+}
+
+fn refusal(refused: &Refused) -> ConsumerGroupHeartbeatResponse {
+    let code = refused.code();
+    ConsumerGroupHeartbeatResponse {
+        error_code: code.code(),
+        // What went wrong inside is nobody's business outside.
+        error_message: (code != ErrorCode::UnknownServerError).then(|| refused.to_string()),
+        ..ConsumerGroupHeartbeatResponse::default()
+    }
+}
+
+/// Whether the request can be meant by anybody; in Kafka's order.
+fn check(settings: &Settings, version: i16, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refused> {
+    let has_id = version >= CLIENT_MADE_ID || request.member_epoch > 0 || request.member_epoch == LEAVE_EPOCH;
+    if has_id && is_blank(&request.member_id) {
+        return Err(Refused::NoMemberId);
+    }
+    if is_blank(&request.group_id) {
+        return Err(Refused::NoGroupId);
+    }
+    if request.instance_id.as_deref().is_some_and(is_blank) {
+        return Err(Refused::EmptyInstanceId);
+    }
+    if request.rack_id.as_deref().is_some_and(is_blank) {
+        return Err(Refused::EmptyRackId);
+    }
+    match request.member_epoch {
+        JOIN_EPOCH => check_join(request)?,
+        STATIC_LEAVE_EPOCH if request.instance_id.is_none() => return Err(Refused::NoInstanceId),
+        epoch if epoch < STATIC_LEAVE_EPOCH => return Err(Refused::InvalidEpoch),
+        _ => {}
+    }
+    let offered = &settings.groups.consumer_assignors;
+    match &request.server_assignor {
+        Some(name) if !offered.iter().any(|offered| **offered == *name.as_str()) => {
+            Err(Refused::UnsupportedAssignor { name: name.clone(), supported: offered.join(", ") })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_join(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refused> {
+    if request.rebalance_timeout_ms == NOT_SAID {
+        Err(Refused::NoRebalanceTimeout)
+    } else if request.topic_partitions.as_ref().is_none_or(|owned| !owned.is_empty()) {
+        Err(Refused::JoinsWithPartitions)
+    } else if request.subscribed_topic_names.is_none() && request.subscribed_topic_regex.is_none() {
+        Err(Refused::NoSubscription)
+    } else {
+        Ok(())
+    }
+}
+
+/// Java's idea of an empty string.
+fn is_blank(text: &str) -> bool {
+    text.trim_matches(|c| c <= ' ').is_empty()
+}
+
+/// A member joins or goes on.
+fn stay(
+    shard: &mut GroupShard,
+    now: Millis,
+    image: &MetadataImage,
+    from: Ticket,
+    client: Client,
+    fresh: Uuid,
+    request: ConsumerGroupHeartbeatRequest,
+) -> Result<Decided, Refused> {
+    let settings = Arc::clone(&shard.settings);
+    let context = Context { now, image, settings: &settings, group_id: &request.group_id };
+    let mut home = find(shard, context, request.member_epoch == JOIN_EPOCH)?;
+    check_size(context, &home.group, &request.member_id)?;
+    let member_id = if request.member_id.is_empty() { fresh.to_string() } else { request.member_id.clone() };
+    let owned = request.topic_partitions.as_deref().map(partitions_of);
+    let newcomer = Newcomer {
+        member_id: &member_id,
+        instance_id: request.instance_id.as_deref(),
+        epoch: Some(request.member_epoch),
+        may_join: request.member_epoch == JOIN_EPOCH,
+        owned: owned.as_ref(),
+    };
+    let seat = take_seat(context, &home.group, &newcomer, &mut home.records)?;
+    if is_late(&home.group, &seat.member, request.member_epoch) {
+        return Ok(reply(from, answer(context, &seat.member)));
+    }
+    let come = updated(&seat.member, client, &request);
+    let advanced = advance(context, &home.group, &seat, &come, owned.as_ref(), &mut home.records)?;
+
+    let full = request.rebalance_timeout_ms != NOT_SAID
+        && (request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some())
+        && request.topic_partitions.is_some();
+    let mut response = answer(context, &advanced.member);
+    if request.member_epoch == JOIN_EPOCH || full || advanced.assigned_changed {
+        response.assignment = Some(assignment_of(&advanced.member.assigned));
+    }
+    let mut decided = Decision::new(home.records, from, GroupReply::ConsumerHeartbeat(response));
+    let upgraded = home.upgraded;
+    decided.replies.extend(migration::finish_upgrade(shard, context, &upgraded));
+    settle(shard, context, &seat, &advanced, Some(request.member_epoch));
+    let session_ms = i64::from(settings.session_timeout_ms(image, context.group_id));
+    set(shard, context.group_id, Timer::Session(advanced.member.id), now.plus(session_ms));
+    Ok(decided)
+}
+
+fn answer(context: Context<'_>, member: &Member) -> ConsumerGroupHeartbeatResponse {
+    ConsumerGroupHeartbeatResponse {
+        member_id: Some(member.id.clone()),
+        member_epoch: member.epoch,
+        heartbeat_interval_ms: context.settings.heartbeat_interval_ms(context.image, context.group_id),
+        ..ConsumerGroupHeartbeatResponse::default()
+    }
+}
+
+/// The group that a member comes to, and what must be written to make it one.
+struct Home<'a> {
+    group: Cow<'a, ConsumerGroup>,
+    records: Vec<GroupRecord>,
+    /// Members of the classic group that it was, with their session timeouts.
+    upgraded: Vec<(String, i64)>,
+}
+
+/// Finds the group. Who joins may make one, be it of a classic group.
+fn find<'a>(shard: &'a GroupShard, context: Context<'_>, joins: bool) -> Result<Home<'a>, Refused> {
+    let made = |records| Home { group: Cow::Owned(ConsumerGroup::default()), records, upgraded: Vec::new() };
+    let group_id = context.group_id;
+    match shard.groups.get(group_id) {
+        Some(Group::Consumer(group)) => {
+            Ok(Home { group: Cow::Borrowed(group), records: Vec::new(), upgraded: Vec::new() })
+        }
+        Some(Group::Classic(_)) if !joins => Err(Refused::NotConsumerGroup(group_id.to_owned())),
+        Some(Group::Classic(classic)) if classic.is_empty() => Ok(made(classic.tombstones(group_id))),
+        Some(Group::Classic(classic)) => {
+            let upgrade = migration::upgrade(context, classic)?;
+            Ok(Home { group: Cow::Owned(upgrade.group), records: upgrade.records, upgraded: upgrade.sessions })
+        }
+        None if joins => Ok(made(Vec::new())),
+        None => Err(Refused::ConsumerGroupNotFound(group_id.to_owned())),
+    }
+}
+
+/// Whether there is room for who is not a member yet.
+pub(super) fn check_size(context: Context<'_>, group: &ConsumerGroup, member_id: &str) -> Result<(), Refused> {
+    let max = context.settings.groups.consumer_max_size;
+    let full = i64::try_from(group.members.len()).unwrap_or(i64::MAX) >= i64::from(max);
+    if full && !group.members.contains_key(member_id) { Err(Refused::GroupFull(max)) } else { Ok(()) }
+}
+
+/// Who wants a place in a group.
+pub(super) struct Newcomer<'a> {
+    pub(super) member_id: &'a str,
+    pub(super) instance_id: Option<&'a str>,
+    /// None for those of the classic protocol, whose epochs are checked elsewhere.
+    pub(super) epoch: Option<i32>,
+    /// Whether it may become a member, or take an instance's place.
+    pub(super) may_join: bool,
+    pub(super) owned: Option<&'a Partitions>,
+}
+
+/// A place in a group, and who had it so far.
+pub(super) struct Seat {
+    /// The member as it was, be it under its predecessor's id.
+    pub(super) member: Member,
+    /// Whether there was nobody before.
+    pub(super) is_new: bool,
+    /// The id of the static member whose place it takes.
+    pub(super) replaced: Option<String>,
+}
+
+impl Seat {
+    pub(super) fn before(&self) -> Option<&Member> {
+        (!self.is_new).then_some(&self.member)
+    }
+}
+
+/// Finds a member, or makes one.
+pub(super) fn take_seat(
+    context: Context<'_>,
+    group: &ConsumerGroup,
+    newcomer: &Newcomer<'_>,
+    records: &mut Vec<GroupRecord>,
+) -> Result<Seat, Refused> {
+    let known = |member: &Member| Seat { member: member.clone(), is_new: false, replaced: None };
+    let new = || Seat { member: Member::new(newcomer.member_id), is_new: true, replaced: None };
+    let Some(instance_id) = newcomer.instance_id else {
+        let Some(member) = group.members.get(newcomer.member_id) else {
+            return if newcomer.may_join { Ok(new()) } else { Err(unknown(context, newcomer.member_id)) };
+        };
+        check_epoch(member, newcomer)?;
+        return Ok(known(member));
+    };
+    match group.instance(instance_id) {
+        None if newcomer.may_join => Ok(group.members.get(newcomer.member_id).map_or_else(new, known)),
+        None => Err(Refused::UnknownInstance(instance_id.to_owned())),
+        Some(owner) if newcomer.may_join => replace(context, group, newcomer, owner, records),
+        Some(owner) => {
+            check_owner(owner, newcomer.member_id, instance_id)?;
+            check_epoch(owner, newcomer)?;
+            Ok(known(owner))
+        }
+    }
+}
+
+fn unknown(context: Context<'_>, member_id: &str) -> Refused {
+    Refused::UnknownMember { member: member_id.to_owned(), group: context.group_id.to_owned() }
+}
+
+/// Whether `member_id` is the member that has the instance.
+pub(super) fn check_owner(owner: &Member, member_id: &str, instance_id: &str) -> Result<(), Refused> {
+    if owner.id == member_id {
+        return Ok(());
+    }
+    let (member, instance) = (member_id.to_owned(), instance_id.to_owned());
+    Err(Refused::InstanceFenced { member, instance, owner: owner.id.clone() })
+}
+
+/// Puts a newcomer in the place of the static member of its instance, which among members of the consumer protocol must
+/// have left it.
+fn replace(
+    context: Context<'_>,
+    group: &ConsumerGroup,
+    newcomer: &Newcomer<'_>,
+    owner: &Member,
+    records: &mut Vec<GroupRecord>,
+) -> Result<Seat, Refused> {
+    let both_new = newcomer.epoch.is_some() && !owner.is_classic();
+    if both_new && owner.epoch != STATIC_LEAVE_EPOCH {
+        let member = newcomer.member_id.to_owned();
+        let instance = newcomer.instance_id.unwrap_or_default().to_owned();
+        return Err(Refused::InstanceUnreleased { member, instance, owner: owner.id.clone() });
+    }
+    let member =
+        Member { id: newcomer.member_id.to_owned(), epoch: JOIN_EPOCH, previous_epoch: JOIN_EPOCH, ..owner.clone() };
+    records.extend(removal_records(context.group_id, &owner.id));
+    records.push(member.metadata_record(context.group_id));
+    records.push(target_record(context.group_id, &member.id, &group.target_of(&owner.id, None)));
+    records.push(member.current_record(context.group_id));
+    Ok(Seat { member, is_new: false, replaced: Some(owner.id.clone()) })
+}
+
+/// Whether a member may use an epoch: its own, or the one before while the answer that raised it may have been lost.
+fn check_epoch(member: &Member, newcomer: &Newcomer<'_>) -> Result<(), Refused> {
+    let Some(received) = newcomer.epoch else { return Ok(()) };
+    let answer_was_lost = || received == member.previous_epoch && owns_at_most(newcomer.owned, &member.assigned);
+    if received == JOIN_EPOCH || received == member.epoch || (received < member.epoch && answer_was_lost()) {
+        return Ok(());
+    }
+    Err(Refused::FencedEpoch { received, known: member.epoch })
+}
+
+fn owns_at_most(owned: Option<&Partitions>, assigned: &Held) -> bool {
+    let Some(owned) = owned else { return false };
+    owned.iter().all(|(topic, partitions)| {
+        assigned.get(topic).is_some_and(|assigned| partitions.iter().all(|partition| assigned.contains_key(partition)))
+    })
+}
+
+/// Whether this is a copy of an old request that the network kept back: the member has used its current epoch since, and
+/// clients never go back. What it says it owned then must not count as having given up what it got later.
+fn is_late(group: &ConsumerGroup, member: &Member, received: i32) -> bool {
+    received != JOIN_EPOCH
+        && received != member.epoch
+        && group.soft.used_epochs.get(&member.id).is_some_and(|used| *used == member.epoch)
+}
+
+fn updated(member: &Member, client: Client, request: &ConsumerGroupHeartbeatRequest) -> Member {
+    let mut updated = Member { client_id: client.id, client_host: client.host, classic: None, ..member.clone() };
+    if let Some(instance_id) = &request.instance_id {
+        updated.instance_id = Some(instance_id.clone());
+    }
+    if let Some(rack_id) = &request.rack_id {
+        updated.rack_id = Some(rack_id.clone());
+    }
+    if request.rebalance_timeout_ms != NOT_SAID {
+        updated.rebalance_timeout_ms = request.rebalance_timeout_ms;
+    }
+    if let Some(assignor) = &request.server_assignor {
+        updated.assignor = Some(assignor.clone());
+    }
+    if let Some(names) = &request.subscribed_topic_names {
+        updated.topics = Arc::new(names.iter().cloned().collect());
+    }
+    if let Some(regex) = &request.subscribed_topic_regex {
+        updated.regex = Some(regex.clone());
+    }
+    updated
+}
+
+fn partitions_of(owned: &[TopicPartitions]) -> Partitions {
+    let mut partitions = Partitions::new();
+    for topic in owned {
+        partitions.entry(topic.topic_id).or_default().extend(topic.partitions.iter().copied());
+    }
+    partitions
+}
+
+fn assignment_of(held: &Held) -> Assignment {
+    let topic_partitions = held.iter().map(|(topic_id, partitions)| {
+        consumer_group_heartbeat_response::TopicPartitions {
+            topic_id: *topic_id,
+            partitions: partitions.keys().copied().collect(),
+        }
+    });
+    Assignment { topic_partitions: topic_partitions.collect() }
+}
+
+/// A member after what it said was taken over and it took its next step.
+pub(super) struct Advanced {
+    pub(super) member: Member,
+    /// Whether it may work on other partitions than before.
+    pub(super) assigned_changed: bool,
+    /// Whether its step was written.
+    stepped: bool,
+    checked: Option<u64>,
+    matched: Option<Matched>,
+}
+
+/// Takes over what a member says, sees to the group epoch and the target, and lets the member take its next step.
+pub(super) fn advance(
+    context: Context<'_>,
+    group: &ConsumerGroup,
+    seat: &Seat,
+    come: &Member,
+    owned: Option<&Partitions>,
+    records: &mut Vec<GroupRecord>,
+) -> Result<Advanced, Refused> {
+    let mut after = After::with(group, come, seat.replaced.as_deref());
+    let subscribed = subscribe(context, seat.before(), &mut after, records)?;
+    let target = target(context, &after, subscribed.epoch, records)?;
+    let reconciler =
+        Reconciler { context, after: &after, target: &target, subscription_changed: subscribed.changed, owned };
+    let member = reconciler.step(come)?;
+    let stepped = member != *come;
+    if stepped {
+        records.push(member.current_record(context.group_id));
+    }
+    Ok(Advanced {
+        assigned_changed: member.assigned != seat.member.assigned,
+        member,
+        stepped,
+        checked: subscribed.checked,
+        matched: subscribed.matched,
+    })
+}
+
+/// Soft state after [`advance`]: how long the member may take to give up, what was looked at, and the end of its
+/// predecessor. `used` is the epoch that it came with.
+pub(super) fn settle(
+    shard: &mut GroupShard,
+    context: Context<'_>,
+    seat: &Seat,
+    advanced: &Advanced,
+    used: Option<i32>,
+) {
+    let (group_id, member) = (context.group_id, &advanced.member);
+    if let Some(replaced) = seat.replaced.as_deref().filter(|replaced| *replaced != member.id) {
+        cancel_all(shard, group_id, replaced);
+    }
+    if seat.member.is_classic() && !member.is_classic() {
+        cancel(shard, group_id, Timer::Join(member.id.clone()));
+        cancel(shard, group_id, Timer::Sync(member.id.clone()));
+    }
+    if advanced.stepped && !member.is_classic() {
+        let timer = Timer::Revocation(member.id.clone());
+        if member.state == MemberState::UnrevokedPartitions {
+            let timeout_ms = i64::from(member.rebalance_timeout_ms.max(0));
+            set(shard, group_id, timer, context.now.plus(timeout_ms));
+        } else {
+            cancel(shard, group_id, timer);
+        }
+    }
+    let Some(group) = shard.consumer_mut(group_id) else { return };
+    group.soft.checked = advanced.checked.or(group.soft.checked);
+    group.soft.matched = advanced.matched.or(group.soft.matched);
+    if used == Some(seat.member.epoch) && !seat.is_new {
+        group.soft.used_epochs.insert(member.id.clone(), seat.member.epoch);
+    }
+}
+
+/// A member leaves, a static one perhaps for a while only.
+fn leave(
+    shard: &mut GroupShard,
+    now: Millis,
+    image: &MetadataImage,
+    from: Ticket,
+    request: &ConsumerGroupHeartbeatRequest,
+) -> Result<Decided, Refused> {
+    let group_id = &request.group_id;
+    let group = match shard.groups.get(group_id) {
+        Some(Group::Consumer(group)) => group,
+        Some(Group::Classic(_)) => return Err(Refused::NotConsumerGroup(group_id.clone())),
+        None => return Err(Refused::GroupNotFound(group_id.clone())),
+    };
+    let settings = Arc::clone(&shard.settings);
+    let context = Context { now, image, settings: &settings, group_id };
+    let member = match &request.instance_id {
+        None => group.members.get(&request.member_id).ok_or_else(|| unknown(context, &request.member_id))?,
+        Some(instance) => {
+            let owner = group.instance(instance).ok_or_else(|| Refused::UnknownInstance(instance.clone()))?;
+            check_owner(owner, &request.member_id, instance)?;
+            owner
+        }
+    };
+    let response = ConsumerGroupHeartbeatResponse {
+        member_id: Some(member.id.clone()),
+        member_epoch: request.member_epoch,
+        ..ConsumerGroupHeartbeatResponse::default()
+    };
+    if request.member_epoch == STATIC_LEAVE_EPOCH {
+        let (record, id) = (away(member).current_record(group_id), member.id.clone());
+        cancel(shard, group_id, Timer::Revocation(id));
+        return Ok(Decision::new(vec![record], from, GroupReply::ConsumerHeartbeat(response)));
+    }
+    let ids = vec![member.id.clone()];
+    let mut decided = fence::fence(shard, context, &ids);
+    decided.extend(reply(from, response));
+    Ok(decided)
+}
+
+/// A static member that will be back: it works on nothing, and its place is kept until its session ends.
+fn away(member: &Member) -> Member {
+    let mut assigned = (*member.assigned).clone();
+    assigned.values_mut().flat_map(|partitions| partitions.values_mut()).for_each(|since| *since = 0);
+    Member { epoch: STATIC_LEAVE_EPOCH, assigned: Arc::new(assigned), revoking: Arc::default(), ..member.clone() }
+}

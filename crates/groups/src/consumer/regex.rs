@@ -1,0 +1,89 @@
+//! Regular expressions of subscriptions: RE2J's syntax, matched against whole topic names.
+//!
+//! What Kafka's broker takes for valid is valid here and what it refuses is refused, with the same words; see
+//! [`translate`] for how. Invariants: compiling is bounded by [`SIZE_BYTES_MAX`]; matching takes time linear in the name,
+//! whatever the pattern.
+
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use ::regex::{Error, Regex, RegexBuilder};
+
+/// Bytes of a compiled pattern. Some thirty thousand letters fit, or a list of some hundred topics of the longest names;
+/// repetitions of repetitions do not.
+const SIZE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a pattern: what is learnt about it is kept under a key in which its length has two bytes.
+const PATTERN_BYTES_MAX: usize = i16::MAX as usize;
+
+/// A pattern that was compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern(Regex);
+
+/// Why a text is no pattern. The messages are those of RE2J, which users of Kafka see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Invalid {
+    /// A range that runs backwards, or a class of unknown name.
+    #[error("invalid character class range")]
+    CharacterRange,
+    /// A letter or a digit behind a backslash that means nothing.
+    #[error("invalid escape sequence")]
+    Escape,
+    /// A group whose name is none.
+    #[error("invalid named capture")]
+    NamedCapture,
+    /// A group whose name another one has.
+    #[error("duplicate capture group name")]
+    DuplicateNamedCapture,
+    /// `(?` with something behind it that means nothing.
+    #[error("invalid or unsupported Perl syntax")]
+    PerlSyntax,
+    /// A repetition of a repetition: `a**`, and possessive forms.
+    #[error("invalid nested repetition operator")]
+    NestedRepetition,
+    /// More than a thousand, or backwards.
+    #[error("invalid repeat count")]
+    RepeatCount,
+    /// A class without end.
+    #[error("missing closing ]")]
+    MissingBracket,
+    /// A group without end.
+    #[error("missing closing )")]
+    MissingParenthesis,
+    /// An end of a group without its begin.
+    #[error("regexp/syntax: internal error")]
+    UnopenedParenthesis,
+    /// Nothing to repeat.
+    #[error("missing argument to repetition operator")]
+    MissingRepeatArgument,
+    /// A backslash at the end.
+    #[error("trailing backslash at end of expression")]
+    TrailingBackslash,
+    /// RE2J would take it, and take its time.
+    #[error("expression too large")]
+    TooLarge,
+    /// RE2J would take it: deeply nested groups, or a script that only it knows.
+    #[error("unsupported expression")]
+    Unsupported,
+}
+
+/// Compiles a pattern.
+pub(crate) fn compile(pattern: &str) -> Result<Pattern, Invalid> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(Invalid::TooLarge);
+    }
+    let whole = format!(r"\A(?:{})\z", translate::translate(pattern)?);
+    let built = RegexBuilder::new(&whole).size_limit(SIZE_BYTES_MAX).dfa_size_limit(SIZE_BYTES_MAX).build();
+    built.map(Pattern).map_err(|error| match error {
+        Error::CompiledTooBig(_) => Invalid::TooLarge,
+        _ => Invalid::Unsupported,
+    })
+}
+
+impl Pattern {
+    /// Whether the whole of `name` fits.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+}

@@ -1,0 +1,20 @@
+//! The group coordinator: members, their assignments and their offsets, as one machine per partition of
+//! `__consumer_offsets`.
+//!
+//! Three families share a shard: [`classic`] groups, whose clients agree among themselves, [`consumer`] groups, whose
+//! assignment the broker works out, and the [`offsets`] of both. Pure: no clock, no randomness, no I/O.
+
+mod admin;
+mod classic;
+mod consumer;
+mod offsets;
+mod record;
+mod request;
+mod settings;
+mod shard;
+
+pub use offsets::CommittedOffset;
+pub use record::{GroupRecord, RecordError};
+pub use request::{Client, GroupReply, GroupRequest};
+pub use settings::Settings;
+pub use shard::GroupShard;
