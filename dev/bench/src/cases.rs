@@ -20,8 +20,12 @@ pub(crate) enum Work {
     Produce(Client, u32, &'static str),
     /// Read records of a size that are in the page cache.
     Consume(Client, u32),
+    /// Read them with Kafka's ConsumerPerformance, in a group.
+    ConsumerPerf(u32),
     /// Send records of a size at a fixed rate, without linger.
     Latency(u32),
+    /// Heartbeats and commits of so many groups with so many members each.
+    Groups(u32, u32),
     /// Receive from a socket and write to a file, without a broker.
     BareReceive,
     /// Send a file with `sendfile`, without a broker.
@@ -78,10 +82,10 @@ const fn header_only(name: &'static str, work: Work) -> Case {
 
 use Client::{Bare, Java, Librdkafka};
 use Sending::{Copied, Sendfile};
-use Work::{BareRange, Consume, Latency, Produce};
+use Work::{BareRange, Consume, ConsumerPerf, Groups, Latency, Produce};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 34] = [
+pub(crate) const ALL: [Case; 36] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile),
     case("range-4k-copied", BareRange(4 << 10, Copied)),
@@ -103,7 +107,9 @@ pub(crate) const ALL: [Case; 34] = [
     case("consume-1k-librdkafka", Consume(Librdkafka, 1024)),
     case("consume-1k-java", Consume(Java, 1024)),
     case("consume-1k-bare", Consume(Bare, 1024)),
+    case("consume-1k-perf", ConsumerPerf(1024)),
     case("latency-1k-java", Latency(1024)),
+    case("groups-1000x10", Groups(1000, 10)),
     case("produce-100b-acks1-librdkafka", Produce(Librdkafka, 100, "1")),
     case("produce-100b-acksall-librdkafka", Produce(Librdkafka, 100, "all")),
     header_only("produce-100b-header-librdkafka", Produce(Librdkafka, 100, "all")),

@@ -11,6 +11,7 @@ use ottla_peer::run;
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{BATCH_BYTES, CLIENT_JVM, FETCH_BYTES, LINGER_MS, PARTITIONS};
+use crate::worker::groups::Commits;
 
 const DEADLINE: Duration = Duration::from_secs(600);
 
@@ -45,6 +46,40 @@ pub(crate) fn worker(arguments: &[&str], cpus: Option<&str>) -> Result<Measured>
     command.arg("worker").args(arguments);
     let output = run::run(&mut on_cpus(command, cpus), DEADLINE)?.success()?;
     parse(&output.text())
+}
+
+/// Kafka's ConsumerPerformance in a group of its own; the rate is that of its fetching, without the rebalance.
+pub(crate) fn java_consumer_perf(
+    jars: &Jars,
+    bootstrap: &str,
+    topic: &str,
+    records: u64,
+    group: &str,
+    cpus: Option<&str>,
+) -> Result<Measured> {
+    let mut command = jars.jvm().options(&CLIENT_JVM).class("org.apache.kafka.tools.ConsumerPerformance");
+    command.args(["--bootstrap-server", bootstrap, "--topic", topic, "--group", group, "--timeout", "60000"]);
+    command.args(["--num-records", &records.to_string(), "--fetch-size", &FETCH_BYTES.to_string()]);
+    let output = run::run(&mut on_cpus(command, cpus), DEADLINE)?.success()?;
+    let (read, rate) = consumer_perf(&output.text())?;
+    Ok(Measured { records: read, seconds: read as f64 / rate, cpu_seconds: 0.0, records_in_all: read })
+}
+
+/// Records and records per second of fetching: the fifth and the tenth column of the line after the head.
+fn consumer_perf(text: &str) -> Result<(u64, f64)> {
+    let line = text.lines().find(|line| line.starts_with("20")).with_context(|| format!("no figures in {text:?}"))?;
+    let columns: Vec<&str> = line.split(',').map(str::trim).collect();
+    let column = |at: usize| columns.get(at).with_context(|| format!("no column {at} in {line:?}"));
+    Ok((column(4)?.parse()?, column(9)?.parse()?))
+}
+
+/// Runs the members of many groups to their end.
+pub(crate) fn crowd(arguments: &[&str]) -> Result<Commits> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["worker", "groups"]).args(arguments);
+    let output = run::run(&mut command, DEADLINE)?.success()?;
+    let line = output.text();
+    serde_json::from_str(line.trim()).with_context(|| format!("no report in {line:?}"))
 }
 
 /// Starts this program as a worker that goes on until its peer ends; its standard output is read by the caller.
@@ -138,6 +173,15 @@ pub(crate) fn batching() -> [String; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn consumer_perf_is_read() {
+        let text = "start.time, end.time, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, \
+                    fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec\n2026-11-21 04:00:00:000, 2026-11-21 04:00:03:000, \
+                    953.67, 317.9, 976562, 325520.7, 2000, 1000, 953.67, 976562.0\n";
+        assert_eq!(consumer_perf(text).unwrap(), (976_562, 976_562.0));
+        assert!(consumer_perf("nothing").is_err());
+    }
 
     #[test]
     fn the_steady_state_is_read() {

@@ -32,6 +32,8 @@ pub(crate) struct Parameters {
     pub(crate) latency_records_per_second: u64,
     /// Seconds of the latency case, after as many to warm up.
     pub(crate) latency_seconds: u64,
+    /// Seconds for which groups send heartbeats and commit, after all have joined.
+    pub(crate) group_seconds: u64,
     /// Bytes that a bare `sendfile` and a bare reader move; a whole number of payloads.
     pub(crate) bare_bytes: u64,
     /// Seconds after the start until an idle broker's memory is read.
@@ -47,6 +49,7 @@ impl Parameters {
             warm_up_part: 0.5,
             latency_records_per_second: 20_000,
             latency_seconds: 20,
+            group_seconds: 20,
             bare_bytes: 4_000_000_000,
             idle_seconds: 5,
         }
@@ -58,6 +61,7 @@ impl Parameters {
             runs: 1,
             payload_bytes: 100_000_000,
             latency_seconds: 3,
+            group_seconds: 5,
             bare_bytes: 1_000_000_000,
             idle_seconds: 2,
             ..Parameters::full()

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::brokers::{Broker, Side};
 use crate::cases::{Case, Client, Sending, Work};
 use crate::clients::{self, JavaLoad, Latencies, Measured};
-use crate::parameters::{CONFINED, LINGER_MS, Parameters};
+use crate::parameters::{CONFINED, LINGER_MS, PARTITIONS, Parameters};
 
 const GB: f64 = 1e9;
 const MB: f64 = 1e6;
@@ -49,7 +49,8 @@ pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Re
         }
         for side in order {
             for confined in [false, true] {
-                let runs = |it: &&Case| !it.is_bare() && it.confined == confined && (side == Side::Ottla || !it.header_only);
+                let runs =
+                    |it: &&Case| !it.is_bare() && it.confined == confined && (side == Side::Ottla || !it.header_only);
                 let of_session: Vec<_> = cases.iter().filter(runs).collect();
                 session(side, &of_session, parameters, confined, &mut |case, metrics| add(side, case, metrics))?;
             }
@@ -79,8 +80,15 @@ fn session(
     for case in cases.iter().filter(|case| case.work == Work::StartStop) {
         add(case, start_stop(&mut broker, parameters)?);
     }
-    let mut session =
-        Session { broker, parameters, client_cpus, jars: Jars::fetch()?, filled: BTreeMap::new(), topics: 0 };
+    let mut session = Session {
+        broker,
+        parameters,
+        client_cpus,
+        jars: Jars::fetch()?,
+        filled: BTreeMap::new(),
+        topics: 0,
+        groups: 0,
+    };
     for case in cases.iter().filter(|case| case.needs_broker()) {
         let metrics = session.run(case).with_context(|| format!("{side:?} {}", case.name))?;
         add(case, metrics);
@@ -111,6 +119,7 @@ struct Session<'a> {
     /// The topic with records of a size, for the consumers.
     filled: BTreeMap<u32, String>,
     topics: usize,
+    groups: usize,
 }
 
 impl Session<'_> {
@@ -119,6 +128,8 @@ impl Session<'_> {
             Work::Produce(client, size, acks) => self.produce(client, size, acks, case.header_only),
             Work::Consume(client, size) => self.consume(client, size),
             Work::Latency(size) => self.latency(size),
+            Work::ConsumerPerf(size) => self.consumer_perf(size),
+            Work::Groups(groups, members) => self.groups(groups, members),
             Work::StartStop | Work::BareReceive | Work::BareSendfile | Work::BareRange(..) => Ok(BTreeMap::new()),
         }
     }
@@ -198,13 +209,28 @@ impl Session<'_> {
         Ok(metrics)
     }
 
-    fn consume(&mut self, client: Client, size: u32) -> Result<BTreeMap<&'static str, f64>> {
+    /// The topic with records of `size`, filled now if need be.
+    fn filled(&mut self, size: u32) -> Result<String> {
         if !self.filled.contains_key(&size) {
             let topic = self.topic(&[])?;
             self.produce_librdkafka(&topic, size, "all")?;
             self.filled.insert(size, topic);
         }
-        let topic = &self.filled[&size];
+        Ok(self.filled[&size].clone())
+    }
+
+    fn consumer_perf(&mut self, size: u32) -> Result<BTreeMap<&'static str, f64>> {
+        let topic = self.filled(size)?;
+        let (bootstrap, records) = (self.broker.bootstrap(), self.records(size));
+        self.groups += 1;
+        let group = format!("perf-{}", self.groups);
+        self.observe(size, || {
+            clients::java_consumer_perf(&self.jars, &bootstrap, &topic, records, &group, self.client_cpus)
+        })
+    }
+
+    fn consume(&mut self, client: Client, size: u32) -> Result<BTreeMap<&'static str, f64>> {
+        let topic = &self.filled(size)?;
         let (bootstrap, records) = (self.broker.bootstrap(), self.records(size));
         let (count, passes) =
             (records.to_string(), (self.parameters.bare_bytes / self.parameters.payload_bytes).max(1).to_string());
@@ -213,6 +239,26 @@ impl Session<'_> {
             Client::Bare => clients::worker(&["fetch", &bootstrap, topic, &count, &passes], self.client_cpus),
             Client::Java => clients::java_consume(&self.jars, &bootstrap, topic, records, self.client_cpus),
         })
+    }
+
+    /// The broker's CPU counts the joins too; both brokers get the same work.
+    fn groups(&mut self, groups: u32, members: u32) -> Result<BTreeMap<&'static str, f64>> {
+        let topic = self.topic(&[])?;
+        let before = self.broker.usage()?;
+        let (partitions, seconds) = (PARTITIONS.to_string(), self.parameters.group_seconds.to_string());
+        let (groups, members) = (groups.to_string(), members.to_string());
+        let bootstrap = self.broker.bootstrap();
+        let commits = clients::crowd(&[&bootstrap, &topic, &partitions, &groups, &members, &seconds])?;
+        let after = self.broker.usage()?;
+        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        Ok(BTreeMap::from([
+            ("commits", commits.commits as f64),
+            ("commit_p50_us", commits.p50_us),
+            ("commit_p99_us", commits.p99_us),
+            ("join_seconds", commits.join_seconds),
+            ("broker_cpu_s", after.cpu_seconds - before.cpu_seconds),
+            ("rss_mb", after.resident_bytes as f64 / MB),
+        ]))
     }
 
     fn latency(&mut self, size: u32) -> Result<BTreeMap<&'static str, f64>> {

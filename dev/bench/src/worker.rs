@@ -11,6 +11,7 @@ use crate::clients::Measured;
 
 mod bare;
 mod fetch;
+pub(crate) mod groups;
 mod librdkafka;
 
 /// A job and its parameters.
@@ -26,6 +27,8 @@ pub(crate) enum Job {
     Consume { bootstrap: String, topic: String, records: u64 },
     /// Consumes with bare fetch requests
     Fetch { bootstrap: SocketAddr, topic: String, records: u64, passes: u64 },
+    /// Members of many groups
+    Groups(groups::Crowd),
     /// Receives and writes to a file
     BareReceive { bytes: u64, file: PathBuf },
     /// Sends to a bare receiver
@@ -47,6 +50,10 @@ pub(crate) enum Job {
 /// Does one job and prints its report.
 pub(crate) fn run(job: &Job) -> Result<()> {
     let measured = match job {
+        Job::Groups(crowd) => {
+            println!("{}", serde_json::to_string(&groups::run(crowd)?)?);
+            return Ok(());
+        }
         Job::Create { bootstrap, topic, settings } => librdkafka::create(bootstrap, topic, settings)?,
         Job::Delete { bootstrap, topic } => librdkafka::delete(bootstrap, topic)?,
         Job::Produce(load) => librdkafka::produce(load)?,

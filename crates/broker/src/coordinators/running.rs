@@ -76,7 +76,13 @@ where
 {
     pub(super) fn new(partition: Arc<Partition>, compression: Compression) -> Self {
         let state = State { shard: None, tickets: 0, waiting: HashMap::new(), held: VecDeque::new() };
-        Self { partition, compression, state: Mutex::new(state), deadline: AtomicI64::new(NEVER), lost: AtomicBool::new(false) }
+        Self {
+            partition,
+            compression,
+            state: Mutex::new(state),
+            deadline: AtomicI64::new(NEVER),
+            lost: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn partition(&self) -> &Arc<Partition> {
@@ -146,11 +152,7 @@ where
     }
 
     /// Lets the shard decide without anybody asking.
-    pub(super) fn tell(
-        self: &Arc<Self>,
-        now: Millis,
-        decide: impl FnOnce(&mut S) -> Decision<S::Record, S::Reply>,
-    ) {
+    pub(super) fn tell(self: &Arc<Self>, now: Millis, decide: impl FnOnce(&mut S) -> Decision<S::Record, S::Reply>) {
         // A shard that is not in service learns it from the log.
         let _ = self.drive(|state| {
             let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;

@@ -19,8 +19,7 @@ pub(crate) fn handle(node: &Node, reply: ReplyTo, request: DescribeGroupsRequest
             (group_id, asked)
         })
         .collect();
-    let operations =
-        if request.include_authorized_operations { operations::GROUP } else { operations::NOT_ASKED };
+    let operations = if request.include_authorized_operations { operations::GROUP } else { operations::NOT_ASKED };
     reply.later(async move {
         let mut groups = Vec::new();
         for (group_id, asked) in asked {

@@ -10,7 +10,9 @@ pub(crate) fn handle(node: &Node, reply: ReplyTo, request: OffsetDeleteRequest) 
     let group = request.group_id.clone();
     let deleted = node.groups.ask(&group, GroupRequest::DeleteOffsets { request });
     reply.later(async move {
-        reply_of!(DeleteOffsets, deleted.await)
-            .unwrap_or_else(|error| OffsetDeleteResponse { error_code: error.code(), ..OffsetDeleteResponse::default() })
+        reply_of!(DeleteOffsets, deleted.await).unwrap_or_else(|error| OffsetDeleteResponse {
+            error_code: error.code(),
+            ..OffsetDeleteResponse::default()
+        })
     })
 }

@@ -34,7 +34,11 @@ pub(crate) fn handle(node: &Node, reply: ReplyTo, request: OffsetFetchRequest) -
         for (outline, asked) in asked {
             groups.push(reply_of!(FetchOffsets, asked.await).unwrap_or_else(|error| refused(version, outline, error)));
         }
-        if version < MANY_FROM { only_response(groups) } else { OffsetFetchResponse { groups, ..OffsetFetchResponse::default() } }
+        if version < MANY_FROM {
+            only_response(groups)
+        } else {
+            OffsetFetchResponse { groups, ..OffsetFetchResponse::default() }
+        }
     })
 }
 

@@ -93,7 +93,8 @@ pub(crate) fn ranges(bytes: u64, file: &Path, range: usize, copied: bool) -> Res
                 rustix::net::send(&stream, &frame[..HEAD_BYTES], SendFlags::MORE)?;
                 let end = at + range as u64;
                 while at < end {
-                    sendfile(&stream, &file, Some(&mut at), (end - at) as usize)?;
+                    let left = (end - at) as usize;
+                    sendfile(&stream, &file, Some(&mut at), left)?;
                 }
             }
         }
