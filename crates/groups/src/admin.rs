@@ -1,5 +1,8 @@
 //! What administrators ask of groups of either protocol: describe, list, delete.
 
+#[cfg(test)]
+mod tests;
+
 use ottla_coordinator::{Decision, Ticket};
 use ottla_types::ErrorCode;
 use ottla_wire::messages::{describe_groups_response::DescribedGroup, list_groups_response::ListedGroup};

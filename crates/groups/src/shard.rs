@@ -127,9 +127,7 @@ impl Shard for GroupShard {
                 let described = consumer::describe(self, image, group_id);
                 Decision::reply(from, GroupReply::ConsumerDescribe(described))
             }
-            GroupRequest::List { states, types } => {
-                Decision::reply(from, GroupReply::List(self.list(&states, &types)))
-            }
+            GroupRequest::List { states, types } => Decision::reply(from, GroupReply::List(self.list(&states, &types))),
             GroupRequest::Delete { group_id } => self.delete(from, &group_id),
         }
     }

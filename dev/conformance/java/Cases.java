@@ -1,5 +1,8 @@
 package ottla.conformance;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -28,6 +31,20 @@ final class Cases {
         } catch (Throwable problem) {
             problem.printStackTrace();
             System.out.println("not ok " + name + ": " + String.valueOf(problem).replace('\n', ' '));
+        }
+    }
+
+    /** Cases that mostly wait: all of them at once. */
+    void together(Map<String, Body> bodies) {
+        List<Thread> threads = new ArrayList<>();
+        bodies.forEach((name, body) -> threads.add(new Thread(() -> run(name, body))));
+        threads.forEach(Thread::start);
+        for (Thread thread : threads) {
+            try {
+                thread.join();
+            } catch (InterruptedException interrupted) {
+                throw new IllegalStateException(interrupted);
+            }
         }
     }
 

@@ -46,7 +46,8 @@ final class Group implements AutoCloseable {
         this.protocol = protocol;
         this.sessionMs = sessionMs;
         admin = clients.admin();
-        producer = clients.producer();
+        // A topic is listed before it takes records: with more on the way the first could be refused and the second taken.
+        producer = clients.producer("max.in.flight.requests.per.connection", 1);
         if (protocol.isConsumer()) {
             set("consumer.session.timeout.ms", sessionMs);
         }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
@@ -45,8 +46,9 @@ final class GroupAdministration {
     }
 
     private void each(Cases cases, String name, Body body) {
+        Map<String, Cases.Body> all = new TreeMap<>();
         for (Protocol protocol : BOTH) {
-            cases.run(name + protocol.suffix(), () -> {
+            all.put(name + protocol.suffix(), () -> {
                 try (Group group = new Group(clients, protocol)) {
                     String topic = group.topic(4);
                     Member first = group.join(topic, "client.id", "the client", "client.rack", "a rack");
@@ -56,6 +58,7 @@ final class GroupAdministration {
                 }
             });
         }
+        cases.together(all);
     }
 
     /** A case that needs no members. */

@@ -1,7 +1,9 @@
 package ottla.conformance;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import org.apache.kafka.clients.admin.MemberToRemove;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.common.TopicPartition;
@@ -22,8 +24,9 @@ final class GroupStatics {
     }
 
     private void each(Cases cases, String name, List<Protocol> protocols, int sessionMs, Body body) {
+        Map<String, Cases.Body> all = new TreeMap<>();
         for (Protocol protocol : protocols) {
-            cases.run(name + protocol.suffix(), () -> {
+            all.put(name + protocol.suffix(), () -> {
                 try (Group group = new Group(clients, protocol, sessionMs)) {
                     String topic = group.topic(4);
                     Member first = group.join(topic, "group.instance.id", "a");
@@ -33,6 +36,7 @@ final class GroupStatics {
                 }
             });
         }
+        cases.together(all);
     }
 
     void run(Cases cases) {

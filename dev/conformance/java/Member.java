@@ -20,6 +20,7 @@ import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
 
@@ -32,6 +33,7 @@ final class Member implements AutoCloseable, ConsumerRebalanceListener {
     private final Thread thread;
     private final Queue<Runnable> jobs = new ConcurrentLinkedQueue<>();
     private final Map<TopicPartition, List<String>> uncommitted = new HashMap<>();
+    private final Map<TopicPartition, OffsetAndMetadata> next = new HashMap<>();
     private final AtomicInteger polls = new AtomicInteger();
     private final AtomicInteger changes = new AtomicInteger();
     private volatile Set<TopicPartition> owned = Set.of();
@@ -127,6 +129,7 @@ final class Member implements AutoCloseable, ConsumerRebalanceListener {
                     String value = new String(record.value());
                     TopicPartition place = new TopicPartition(record.topic(), record.partition());
                     uncommitted.computeIfAbsent(place, any -> new ArrayList<>()).add(value);
+                    next.put(place, new OffsetAndMetadata(record.offset() + 1));
                     journal.got(value);
                 }
                 commit();
@@ -141,17 +144,19 @@ final class Member implements AutoCloseable, ConsumerRebalanceListener {
         }
     }
 
+    /** Commits what was read and nothing else: a deleted topic, which it may own still, would hold the commit up. */
     private void commit() {
         if (!commits || uncommitted.isEmpty() || end == GroupMembershipOperation.REMAIN_IN_GROUP) {
             return;
         }
         try {
-            consumer.commitSync(Clients.PATIENCE);
+            consumer.commitSync(next, Clients.PATIENCE);
         } catch (RebalanceInProgressException | CommitFailedException refused) {
             return;
         }
         uncommitted.values().forEach(journal::committed);
         uncommitted.clear();
+        next.clear();
     }
 
     @Override
@@ -178,6 +183,7 @@ final class Member implements AutoCloseable, ConsumerRebalanceListener {
         now.removeAll(partitions);
         owned = now;
         uncommitted.keySet().removeAll(partitions);
+        next.keySet().removeAll(partitions);
         changes.incrementAndGet();
     }
 

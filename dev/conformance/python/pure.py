@@ -1,9 +1,10 @@
-"""kafka-python: a client without librdkafka. Consumers are assigned their partitions."""
+"""kafka-python: a client without librdkafka. Consumers are assigned their partitions here."""
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 from kafka.errors import MessageSizeTooLargeError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
+import pure_groups  # noqa: F401, its cases are run too
 from cases import CODECS, PATIENCE, case, equal, for_each, main, topic
 
 

@@ -72,6 +72,19 @@ impl Suite {
         self.count(name, result);
     }
 
+    /// Runs cases that mostly wait, all at once.
+    pub fn together<'a>(&mut self, cases: Vec<(String, Box<dyn FnOnce() -> Result<()> + Send + 'a>)>) {
+        let (wanted, left_out): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(name, _)| !self.is_left_out(name));
+        self.left_out += left_out.len();
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let running: Vec<_> = wanted.into_iter().map(|(name, body)| (name, scope.spawn(body))).collect();
+            running.into_iter().map(|(name, thread)| (name, thread.join())).collect()
+        });
+        for (name, result) in results {
+            self.count(&name, result.unwrap_or_else(|_| Err(anyhow!("panicked; see above"))));
+        }
+    }
+
     /// Counts the cases that a program reported line by line; see [`lines`].
     /// `words` is all that the program said; it is shown when a case failed.
     pub fn reported(&mut self, report: &str, words: &str) {

@@ -57,6 +57,14 @@ fn sorted(text: &str) -> String {
     lines.iter().map(|number| format!("{number}\n")).collect()
 }
 
+/// Sends numbers to partition 0 and waits until it ends behind them: the console producer is gone before they are there.
+fn produce(tools: &Tools, topic: &str, numbers: std::ops::Range<usize>) -> Result<()> {
+    let end = format!("{topic}:0:{}", numbers.end);
+    tools.run_with_input(PRODUCER, &["--topic", topic], &lines(numbers))?;
+    let ends = || Ok(tools.run(OFFSETS, &["--topic", topic])?.trim() == end);
+    wait("the records", ends, || end.clone())
+}
+
 /// The row that starts with these words, as words.
 fn row<'a>(text: &'a str, start: &[&str]) -> Result<Vec<&'a str>> {
     let mut rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -81,7 +89,7 @@ fn console(suite: &mut Suite, broker: &Broker, tools: &Tools, protocol: &str) {
     };
     suite.case(&format!("console_consumer_in_a_group_{protocol}"), || {
         tools.run(TOPICS, &["--create", "--topic", &topic, "--partitions", "1"])?;
-        tools.run_with_input(PRODUCER, &["--topic", &topic], &lines(0..1000))?;
+        produce(tools, &topic, 0..1000)?;
         let text = read("1000")?;
         // What it says about itself stands between the records.
         ensure!(sorted(&text) == lines(0..1000), "{} bytes differ: {}", text.len(), &text[..text.len().min(300)]);
@@ -90,7 +98,7 @@ fn console(suite: &mut Suite, broker: &Broker, tools: &Tools, protocol: &str) {
         Ok(())
     });
     suite.case(&format!("console_consumer_goes_on_{protocol}"), || {
-        tools.run_with_input(PRODUCER, &["--topic", &topic], &lines(1000..1050))?;
+        produce(tools, &topic, 1000..1050)?;
         let found = offsets_of(tools, &group, &topic, "0")?;
         ensure!(found == (1000, 1050, 50), "{found:?}");
         let text = read("30")?;
@@ -203,7 +211,7 @@ fn resets(suite: &mut Suite, broker: &Broker, tools: &Tools) {
     };
     suite.case("reset_offsets_of_a_new_group", || {
         tools.run(TOPICS, &["--create", "--topic", &topic])?;
-        tools.run_with_input(PRODUCER, &["--topic", &topic], &lines(0..100))?;
+        produce(tools, &topic, 0..100)?;
         let text = reset(&["--to-latest", "--execute"])?;
         ensure!(row(&text, &[&group, &topic, "0"])?.last() == Some(&"100"), "{text}");
         at(100)
@@ -280,7 +288,7 @@ fn others(suite: &mut Suite, broker: &Broker, tools: &Tools) {
     suite.case("groups_of_every_kind", || {
         let (classic, newer) = (broker.topic("group"), broker.topic("group"));
         tools.run(TOPICS, &["--create", "--topic", &topic])?;
-        tools.run_with_input(PRODUCER, &["--topic", &topic], &lines(0..5000))?;
+        produce(tools, &topic, 0..5000)?;
         for (group, protocol) in [(&classic, "group.protocol=classic"), (&newer, "group.protocol=consumer")] {
             let arguments = ["--topic", &topic, "--group", group, "--consumer-property", protocol];
             tools.run(CONSUMER, &[&arguments[..], &["--from-beginning", "--max-messages", "10"]].concat())?;
@@ -338,7 +346,7 @@ fn offsets_topic(suite: &mut Suite, broker: &mut Broker, tools: &Tools) {
     });
     suite.case("console_consumer_reads_the_offsets", || {
         tools.run(TOPICS, &["--create", "--topic", &topic])?;
-        tools.run_with_input(PRODUCER, &["--topic", &topic], &lines(0..20))?;
+        produce(tools, &topic, 0..20)?;
         let arguments = ["--topic", &topic, "--group", &group, "--from-beginning", "--max-messages", "20"];
         tools.run(CONSUMER, &arguments)?;
         let text = formatted(tools, &partition, OFFSETS_FORMATTER)?;
@@ -387,5 +395,5 @@ fn formatted(tools: &Tools, partition: &str, formatter: &str) -> Result<String> 
 /// The partition that keeps a group: Java's hash of the name.
 fn partition_of(group: &str) -> String {
     let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    ((hash & i32::MAX) % OFFSETS_PARTITIONS).to_string()
+    (hash.checked_abs().unwrap_or(0) % OFFSETS_PARTITIONS).to_string()
 }

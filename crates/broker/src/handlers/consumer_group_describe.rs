@@ -1,6 +1,7 @@
 //! `ConsumerGroupDescribe`: groups of the consumer protocol with their members.
 
 use ottla_groups::GroupRequest;
+use ottla_types::ErrorCode;
 use ottla_wire::messages::{
     consumer_group_describe_request::ConsumerGroupDescribeRequest,
     consumer_group_describe_response::{ConsumerGroupDescribeResponse, DescribedGroup},
@@ -22,7 +23,10 @@ pub(crate) fn handle(node: &Node, reply: ReplyTo, request: ConsumerGroupDescribe
     reply.later(async move {
         let mut groups = Vec::new();
         for (group_id, asked) in asked {
-            let described = reply_of!(ConsumerDescribe, asked.await);
+            let described = match group_id.as_str() {
+                "" => Err(ErrorCode::InvalidGroupId),
+                _ => reply_of!(ConsumerDescribe, asked.await),
+            };
             groups.push(match described {
                 Ok(described) if described.error_code == 0 => {
                     DescribedGroup { authorized_operations: operations, ..described }

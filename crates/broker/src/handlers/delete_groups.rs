@@ -1,4 +1,6 @@
-//! `DeleteGroups`: groups without members go, with their offsets.
+//! `DeleteGroups`: groups without members go, with their offsets. One that is named twice is deleted, and answered, once.
+
+use std::collections::HashSet;
 
 use ottla_groups::GroupRequest;
 use ottla_wire::messages::{
@@ -10,9 +12,11 @@ use super::groups::reply_of;
 use crate::{net::Answer, node::Node, service::ReplyTo};
 
 pub(crate) fn handle(node: &Node, reply: ReplyTo, request: DeleteGroupsRequest) -> Answer {
+    let mut seen = HashSet::new();
     let asked: Vec<_> = request
         .groups_names
         .into_iter()
+        .filter(|group_id| seen.insert(group_id.clone()))
         .map(|group_id| {
             let asked = node.groups.ask(&group_id, GroupRequest::Delete { group_id: group_id.clone() });
             (group_id, asked)

@@ -87,9 +87,12 @@ fn response(many: bool, mut coordinators: Vec<Coordinator>) -> FindCoordinatorRe
         return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
     }
     let Some(only) = coordinators.pop() else { return FindCoordinatorResponse::default() };
+    // In these versions Kafka has a message for no error, too.
+    let none = ErrorCode::None.name().to_owned();
+    let error_message = if only.error_code == 0 { Some(none) } else { only.error_message };
     FindCoordinatorResponse {
         error_code: only.error_code,
-        error_message: only.error_message,
+        error_message,
         node_id: only.node_id,
         host: only.host,
         port: only.port,

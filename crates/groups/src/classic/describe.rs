@@ -5,8 +5,8 @@ use ottla_wire::messages::describe_groups_response::{DescribedGroup, DescribedGr
 use super::{ClassicGroup, Member, State};
 
 impl ClassicGroup {
-    /// The group and its members; what they said of themselves only when it is about the current protocol. The same in all
-    /// versions.
+    /// The group and its members; what they said of themselves only when it is about the current protocol. The same in
+    /// all versions.
     pub(crate) fn describe(&self, group_id: &str, _version: i16) -> DescribedGroup {
         let protocol = if self.state == State::Stable { self.protocol.as_deref() } else { None };
         DescribedGroup {

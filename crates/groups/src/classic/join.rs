@@ -17,15 +17,15 @@ use crate::{
     shard::{Decided, Group, GroupShard},
 };
 
-/// From this version on a new member joins twice: the first time it gets its id. A client that never hears the answer leaves
-/// a promise behind then, not a member that everybody waits for.
+/// From this version on a new member joins twice: the first time it gets its id. A client that never hears the answer
+/// leaves a promise behind then, not a member that everybody waits for.
 const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
 /// From this version on the protocol of a refused join is null, not empty.
 const NULLABLE_PROTOCOL_SINCE: i16 = 7;
 /// From this version on a leader can be told that it need not assign.
 const SKIP_ASSIGNMENT_SINCE: i16 = 9;
-/// How long a new member may be parked. It has no id to send heartbeats with, so it is asked to try again from time to time,
-/// lest those whose clients are gone pile up.
+/// How long a new member may be parked. It has no id to send heartbeats with, so it is asked to try again from time to
+/// time, lest those whose clients are gone pile up.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
 
 pub(crate) fn join(
@@ -123,8 +123,8 @@ impl Turn<'_> {
         self.reply(parked.ticket, refused(parked.version, member_id, code));
     }
 
-    /// Whether the group's size allows for a member. While joins are gathered, those who came first are the group: the limit
-    /// may have been lowered below the number of members.
+    /// Whether the group's size allows for a member. While joins are gathered, those who came first are the group: the
+    /// limit may have been lowered below the number of members.
     fn has_room_for(&self, member_id: &str) -> bool {
         let max = usize::try_from(self.settings.max_size).unwrap_or(0);
         let members = &self.group.members;
@@ -227,7 +227,8 @@ impl Turn<'_> {
         self.rebalance();
     }
 
-    /// A new process speaks for an instance: the older one is fenced, and the new one is what it was, its work included.
+    /// A new process speaks for an instance: the older one is fenced, and the new one is what it was, its work
+    /// included.
     fn take_over(&mut self, parked: Parked, id: String, request: JoinGroupRequest, older_id: String, older: Member) {
         let mut member = Member { joining: None, syncing: None, is_new: false, ..older.clone() };
         refresh(&mut member, request);
@@ -255,7 +256,8 @@ fn refresh(member: &mut Member, request: JoinGroupRequest) {
 }
 
 impl ClassicGroup {
-    /// Takes out the member that speaks for an instance, where there is one; what it was in the group, `newer_id` is now.
+    /// Takes out the member that speaks for an instance, where there is one; what it was in the group, `newer_id` is
+    /// now.
     fn hand_over(&mut self, instance_id: &str, newer_id: &str) -> Option<(String, Member)> {
         let older_id = self.members.static_id(instance_id)?.to_owned();
         let older = self.members.remove(&older_id)?;
@@ -283,8 +285,8 @@ impl ClassicGroup {
         }
     }
 
-    /// The same for a static member that took over in a stable group. There is nothing to assign: a leader is told so, or where
-    /// it would not understand that, it is told that the one before it leads.
+    /// The same for a static member that took over in a stable group. There is nothing to assign: a leader is told so,
+    /// or where it would not understand that, it is told that the one before it leads.
     fn taken_over(&self, member_id: &str, older_id: &str, version: i16) -> JoinGroupResponse {
         let current = self.current(member_id);
         if !self.is_leader(member_id) {

@@ -1,7 +1,7 @@
 //! The members of a classic group, with what follows from them at hand.
 //!
-//! Invariants: `supported` counts for each protocol name the members that know it, a member once; `joining` counts those
-//! with a parked join; `statics` holds the static members by instance id. Only [`Members::insert`] and
+//! Invariants: `supported` counts for each protocol name the members that know it, a member once; `joining` counts
+//! those with a parked join; `statics` holds the static members by instance id. Only [`Members::insert`] and
 //! [`Members::remove`] change them.
 
 use std::{
@@ -174,8 +174,8 @@ impl Members {
         self.supported.get(name).copied().unwrap_or(0) == self.len()
     }
 
-    /// The protocol that most members like best among those that all know. Of equals it is the one that Kafka's table of
-    /// votes names first, so that a group that comes from there elects the same.
+    /// The protocol that most members like best among those that all know. Of equals it is the one that Kafka's table
+    /// of votes names first, so that a group that comes from there elects the same.
     pub(crate) fn select_protocol(&self) -> Option<String> {
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
         for member in self.by_id.values() {

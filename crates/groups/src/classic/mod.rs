@@ -3,13 +3,13 @@
 //! A rebalance has two phases. While it is prepared, joins are parked until all members came or time is up; then a
 //! generation begins, and syncs are parked until the leader's brings the assignment.
 //!
-//! Hard state is [`ClassicGroup::stored`], the group's last record. All else is soft: a restart of the coordinator takes the
-//! members up from that record, and whoever was in the middle of a rebalance comes again.
+//! Hard state is [`ClassicGroup::stored`], the group's last record. All else is soft: a restart of the coordinator
+//! takes the members up from that record, and whoever was in the middle of a rebalance comes again.
 //!
 //! Invariants: every ticket is answered, and once; the generation never falls; the members have a protocol in common;
-//! while a rebalance is prepared [`Timer::Join`] is set, while it completes [`Timer::Sync`] is, and each member and each
-//! promised member id has a [`Timer::Session`] unless it waits in one of the two phases: nobody is parked for ever. Bytes
-//! that are kept are copied, so that they do not hold the frame they came in.
+//! while a rebalance is prepared [`Timer::Join`] is set, while it completes [`Timer::Sync`] is, and each member and
+//! each promised member id has a [`Timer::Session`] unless it waits in one of the two phases: nobody is parked for
+//! ever. Bytes that are kept are copied, so that they do not hold the frame they came in.
 
 mod describe;
 mod heartbeat;
@@ -319,8 +319,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Takes a member or a promised id out, for good. What it has parked is answered with "unknown member", so that a client
-    /// that is still there starts over.
+    /// Takes a member or a promised id out, for good. What it has parked is answered with "unknown member", so that a
+    /// client that is still there starts over.
     fn remove(&mut self, member_id: &str) {
         self.cancel(Timer::Session(member_id.to_owned()));
         if let Some(member) = self.group.remove(member_id) {

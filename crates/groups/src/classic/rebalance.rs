@@ -6,8 +6,8 @@ use ottla_types::{ErrorCode, Millis};
 use super::{InitialDelay, Parked, State, Timer, Turn, join, sync};
 use crate::shard::{Decided, GroupShard};
 
-/// Pause before the next attempt at a generation for which nobody came, where the members ask for less. Static members that
-/// want no wait at all would otherwise be tried again and again at the same moment.
+/// Pause before the next attempt at a generation for which nobody came, where the members ask for less. Static members
+/// that want no wait at all would otherwise be tried again and again at the same moment.
 const RETRY_MS_MIN: i64 = 100;
 
 /// The time of `timer` has come.
@@ -31,8 +31,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Has everybody join again. A group without members waits for a while, so that a fleet that starts makes one generation
-    /// rather than one each.
+    /// Has everybody join again. A group without members waits for a while, so that a fleet that starts makes one
+    /// generation rather than one each.
     pub(super) fn prepare(&mut self) {
         if self.group.state == State::CompletingRebalance {
             self.take_back_assignment();

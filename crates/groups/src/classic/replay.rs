@@ -18,8 +18,8 @@ use crate::{
 /// What a record that does not know a time or a timeout says.
 const UNKNOWN: i64 = -1;
 
-/// A record is in the log. One that was decided from the group as it stands changes nothing but the hard state; any other one
-/// is the group.
+/// A record is in the log. One that was decided from the group as it stands changes nothing but the hard state; any
+/// other one is the group.
 pub(crate) fn replay(shard: &mut GroupShard, key: GroupMetadataKey, value: Option<GroupMetadataValue>) {
     let Some(value) = value else { return forget(shard, key.group) };
     match shard.groups.get_mut(&key.group) {
@@ -44,9 +44,9 @@ pub(crate) fn loaded(shard: &mut GroupShard, now: Millis, group_id: &str) -> Dec
     turn.decided
 }
 
-/// Makes a classic group of what was a consumer group: `group` is stable, with members and assignments. The record belongs
-/// after the tombstones of the consumer group. The members' sessions begin, and where `rebalance` is asked for they are to
-/// join again as soon as the records are replayed.
+/// Makes a classic group of what was a consumer group: `group` is stable, with members and assignments. The record
+/// belongs after the tombstones of the consumer group. The members' sessions begin, and where `rebalance` is asked for
+/// they are to join again as soon as the records are replayed.
 pub(crate) fn adopt(
     shard: &mut GroupShard,
     now: Millis,

@@ -1,6 +1,7 @@
 //! Syncs: the leader hands out the assignment, everybody fetches it.
 //!
-//! The assignment is written before anybody hears it. Between the two nothing else is decided, so the group is stable at once.
+//! The assignment is written before anybody hears it. Between the two nothing else is decided, so the group is stable
+//! at once.
 
 use std::collections::HashMap;
 

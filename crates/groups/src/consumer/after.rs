@@ -70,7 +70,8 @@ impl<'a> After<'a> {
         let mut topics: BTreeSet<&str> = named.map(|(topic, _)| topic).collect();
         topics.extend(self.come.iter().flat_map(|member| member.topics.iter().map(String::as_str)));
         for pattern in self.patterns() {
-            topics.extend(self.resolved(pattern).iter().flat_map(|resolved| resolved.topics.iter().map(String::as_str)));
+            topics
+                .extend(self.resolved(pattern).iter().flat_map(|resolved| resolved.topics.iter().map(String::as_str)));
         }
         topics
     }
@@ -78,7 +79,8 @@ impl<'a> After<'a> {
     /// Whether `member` wants the topic; one that is gone, nobody wants.
     pub(super) fn wants(&self, member: &Member, image: &MetadataImage, topic: Uuid) -> bool {
         let Some(topic) = image.topic_by_id(topic) else { return false };
-        let matched = |pattern| self.resolved(pattern).is_some_and(|resolved| resolved.topics.contains(topic.name.as_str()));
+        let matched =
+            |pattern| self.resolved(pattern).is_some_and(|resolved| resolved.topics.contains(topic.name.as_str()));
         member.topics.contains(topic.name.as_str()) || member.pattern().is_some_and(matched)
     }
 

@@ -52,9 +52,7 @@ pub(crate) enum Refused {
         if received > known { "greater" } else { "smaller" }
     )]
     FencedEpoch { received: i32, known: i32 },
-    #[error(
-        "The consumer group member is in a unknown state. The member must abandon all its partitions and rejoin."
-    )]
+    #[error("The consumer group member is in a unknown state. The member must abandon all its partitions and rejoin.")]
     UnknownState,
     #[error("SubscribedTopicRegex `{regex}` is not a valid regular expression: {reason}.")]
     InvalidRegex { regex: String, reason: String },
@@ -79,9 +77,7 @@ pub(crate) enum Refused {
          refer to the documentation or switch to a default assignor before re-attempting the upgrade."
     )]
     CustomAssignor(String),
-    #[error(
-        "Cannot join the consumer group {0} with the classic protocol because the group migration is disabled."
-    )]
+    #[error("Cannot join the consumer group {0} with the classic protocol because the group migration is disabled.")]
     MigrationDisabled(String),
     #[error("Member {0}'s protocols are not supported.")]
     ProtocolsUnsupported(String),

@@ -175,8 +175,7 @@ impl Member {
     }
 
     pub(super) fn metadata_record(&self, group_id: &str) -> GroupRecord {
-        let key =
-            ConsumerGroupMemberMetadataKey { group_id: group_id.to_owned(), member_id: self.id.clone() };
+        let key = ConsumerGroupMemberMetadataKey { group_id: group_id.to_owned(), member_id: self.id.clone() };
         let value = ConsumerGroupMemberMetadataValue {
             instance_id: self.instance_id.clone(),
             rack_id: self.rack_id.clone(),
@@ -226,7 +225,11 @@ pub(super) fn target_record(group_id: &str, member_id: &str, target: &Partitions
 
 /// Takes away all that was written of a member; the order is Kafka's, which insists on it.
 pub(super) fn removal_records(group_id: &str, member_id: &str) -> [GroupRecord; 3] {
-    [current_tombstone(group_id, member_id), target_tombstone(group_id, member_id), member_tombstone(group_id, member_id)]
+    [
+        current_tombstone(group_id, member_id),
+        target_tombstone(group_id, member_id),
+        member_tombstone(group_id, member_id),
+    ]
 }
 
 pub(super) fn current_tombstone(group_id: &str, member_id: &str) -> GroupRecord {

@@ -104,12 +104,13 @@ fn classic_member(
     }
     let topics = assignment.assigned_partitions.iter().map(|of| (of.topic.as_str(), of.partitions.as_slice()));
     let assigned = protocol::held_since(&protocol::by_id(topics, context.image), classic.generation);
-    let supported_protocols = old.protocols.iter().map(|protocol| ClassicProtocol {
-        name: protocol.name.clone(),
-        metadata: protocol.metadata.clone(),
-    });
+    let supported_protocols = old
+        .protocols
+        .iter()
+        .map(|protocol| ClassicProtocol { name: protocol.name.clone(), metadata: protocol.metadata.clone() });
     let session_timeout_ms = old.session_timeout_ms;
-    let classic_metadata = ClassicMemberMetadata { session_timeout_ms, supported_protocols: supported_protocols.collect() };
+    let classic_metadata =
+        ClassicMemberMetadata { session_timeout_ms, supported_protocols: supported_protocols.collect() };
     Ok(Member {
         epoch: classic.generation,
         previous_epoch: classic.generation,
@@ -175,10 +176,10 @@ pub(super) fn downgrade(context: Context<'_>, after: &After<'_>) -> Option<Class
 
 fn old_member(member: &Member) -> Option<classic::Member> {
     let classic = member.classic.as_ref()?;
-    let protocols = classic.supported_protocols.iter().map(|protocol| JoinGroupRequestProtocol {
-        name: protocol.name.clone(),
-        metadata: protocol.metadata.clone(),
-    });
+    let protocols = classic
+        .supported_protocols
+        .iter()
+        .map(|protocol| JoinGroupRequestProtocol { name: protocol.name.clone(), metadata: protocol.metadata.clone() });
     Some(classic::Member {
         instance_id: member.instance_id.clone(),
         client_id: member.client_id.clone(),

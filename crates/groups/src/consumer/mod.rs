@@ -7,8 +7,10 @@
 //! Invariants: epochs never fall; a partition has at most one holder, be it one that is asked to give it up, and nobody else
 //! receives it before that holder confirmed, left or was fenced; all but `soft` follows from the records.
 
+mod advance;
 mod after;
 mod assignor;
+mod classic_join;
 mod classic_member;
 mod describe;
 mod error;
@@ -22,6 +24,7 @@ mod protocol;
 mod reconcile;
 mod regex;
 mod replay;
+mod seat;
 mod subscribe;
 mod target;
 #[cfg(test)]
@@ -40,7 +43,8 @@ use ottla_wire::messages::{
 };
 
 pub(crate) use self::{
-    classic_member::{classic_heartbeat, classic_join, classic_leave, classic_sync, committed},
+    classic_join::classic_join,
+    classic_member::{classic_heartbeat, classic_leave, classic_sync, committed},
     describe::describe,
     expire::{Timer, expire, loaded},
     heartbeat::heartbeat,
@@ -255,10 +259,8 @@ fn target_epoch_record(group_id: &str, assignment_epoch: i32, assignment_timesta
 }
 
 fn regex_record(group_id: &str, pattern: &str, resolved: Option<&Resolved>) -> GroupRecord {
-    let key = ConsumerGroupRegularExpressionKey {
-        group_id: group_id.to_owned(),
-        regular_expression: pattern.to_owned(),
-    };
+    let key =
+        ConsumerGroupRegularExpressionKey { group_id: group_id.to_owned(), regular_expression: pattern.to_owned() };
     let value = resolved.map(|resolved| ConsumerGroupRegularExpressionValue {
         topics: resolved.topics.iter().cloned().collect(),
         version: resolved.version,

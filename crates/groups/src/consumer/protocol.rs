@@ -45,10 +45,7 @@ pub(super) fn assignment_bytes(
 }
 
 /// Topics named, by id; those that do not exist are left out.
-pub(super) fn by_id<'a>(
-    topics: impl Iterator<Item = (&'a str, &'a [i32])>,
-    image: &MetadataImage,
-) -> Partitions {
+pub(super) fn by_id<'a>(topics: impl Iterator<Item = (&'a str, &'a [i32])>, image: &MetadataImage) -> Partitions {
     let mut partitions = Partitions::new();
     for (topic, numbers) in topics {
         let Some(topic) = image.topic(topic) else { continue };
@@ -59,7 +56,8 @@ pub(super) fn by_id<'a>(
 
 /// `partitions`, each had since `epoch`.
 pub(super) fn held_since(partitions: &Partitions, epoch: i32) -> Held {
-    let topic = |partitions: &std::collections::BTreeSet<i32>| partitions.iter().map(|number| (*number, epoch)).collect();
+    let topic =
+        |partitions: &std::collections::BTreeSet<i32>| partitions.iter().map(|number| (*number, epoch)).collect();
     partitions.iter().map(|(id, partitions)| (*id, topic(partitions))).collect()
 }
 

@@ -83,8 +83,7 @@ impl Reconciler<'_> {
 
     fn sort(&self, member: &Member) -> Sorted {
         let mut sorted = Sorted::default();
-        let topics: BTreeSet<Uuid> =
-            self.target.partitions.keys().chain(member.assigned.keys()).copied().collect();
+        let topics: BTreeSet<Uuid> = self.target.partitions.keys().chain(member.assigned.keys()).copied().collect();
         for topic in topics {
             let wanted = self.after.wants(member, self.context.image, topic);
             let target = self.target.partitions.get(&topic).filter(|_| wanted);
@@ -114,8 +113,12 @@ impl Reconciler<'_> {
 
     /// Takes the topics away that the member no longer wants, where there is no new target to walk to.
     fn narrow(&self, member: &Member) -> Member {
-        let unwanted: Vec<Uuid> =
-            member.assigned.keys().filter(|topic| !self.after.wants(member, self.context.image, **topic)).copied().collect();
+        let unwanted: Vec<Uuid> = member
+            .assigned
+            .keys()
+            .filter(|topic| !self.after.wants(member, self.context.image, **topic))
+            .copied()
+            .collect();
         if unwanted.is_empty() {
             return member.clone();
         }

@@ -1,8 +1,8 @@
 //! Regular expressions of subscriptions: RE2J's syntax, matched against whole topic names.
 //!
 //! What Kafka's broker takes for valid is valid here and what it refuses is refused, with the same words; see
-//! [`translate`] for how. Invariants: compiling is bounded by [`SIZE_BYTES_MAX`]; matching takes time linear in the name,
-//! whatever the pattern.
+//! [`translate`] for how. Invariants: compiling is bounded by [`SIZE_BYTES_MAX`]; matching takes time linear in the
+//! name, whatever the pattern.
 
 #[cfg(test)]
 mod tests;
@@ -10,9 +10,9 @@ mod translate;
 
 use ::regex::{Error, Regex, RegexBuilder};
 
-/// Bytes of a compiled pattern. Some thirty thousand letters fit, or a list of some hundred topics of the longest names;
-/// repetitions of repetitions do not.
-const SIZE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a compiled pattern. A list of topics as long as a pattern may be fits, and so does any length that a name can
+/// have; repetitions of repetitions do not.
+const SIZE_BYTES_MAX: usize = 2 << 20;
 
 /// Bytes of a pattern: what is learnt about it is kept under a key in which its length has two bytes.
 const PATTERN_BYTES_MAX: usize = i16::MAX as usize;

@@ -6,24 +6,31 @@
 //! Patterns are held against the topics here and at once, so that a member gets its partitions with its first answer. Kafka
 //! does it aside and answers the first heartbeat before it knows.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
 
 use ottla_controller::MetadataImage;
 use ottla_types::Millis;
 
-use super::{ConsumerGroup, Context, Refused, Resolved, after::After, epoch_record, member::Member, regex, regex_record};
+use super::{
+    ConsumerGroup, Context, Refused, Resolved, after::After, epoch_record, member::Member, regex, regex_record,
+};
 use crate::record::GroupRecord;
 
 /// Patterns are held against a new image at most so often, unless it has more or fewer topics: most changes of metadata are
 /// none of topics, and matching thousands of names for each of them would be felt.
 const MATCH_INTERVAL_MS: i64 = 10_000;
 
-/// The image that a group's patterns were last held against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Patterns that one request holds against the topics at most; the next ones go on from there.
+const PATTERNS_PER_REQUEST: usize = 64;
+
+/// The image that a group's patterns are held against, or were last.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Matched {
     version: u64,
     topics: usize,
     at: Millis,
+    /// The pattern that was the turn of last, as long as others wait for theirs.
+    reached: Option<String>,
 }
 
 /// What [`subscribe`] found.
@@ -34,7 +41,7 @@ pub(super) struct Subscribed {
     pub(super) changed: bool,
     /// The image whose topics were looked at for the metadata hash, if they were.
     pub(super) checked: Option<u64>,
-    /// The image that all patterns were held against, if they were.
+    /// The image that patterns were held against, if they were.
     pub(super) matched: Option<Matched>,
 }
 
@@ -58,12 +65,8 @@ pub(super) fn subscribe(
     let matters = |pattern| after.resolved(pattern).is_some_and(|resolved| !resolved.topics.is_empty());
     let pattern_matters = pattern_changed && (old_pattern.is_some() || member.pattern().is_some_and(matters));
 
-    let mut subscribed = Subscribed {
-        epoch: group.epoch,
-        changed: names_changed || pattern_changed,
-        checked: None,
-        matched,
-    };
+    let mut subscribed =
+        Subscribed { epoch: group.epoch, changed: names_changed || pattern_changed, checked: None, matched };
     let must_bump = names_changed || pattern_matters || matches_changed;
     if must_bump || group.soft.checked != Some(context.image.version()) {
         subscribed.checked = Some(context.image.version());
@@ -76,8 +79,8 @@ pub(super) fn subscribe(
     Ok(subscribed)
 }
 
-/// Forgets patterns that nobody has any more, and resolves those that need it: the member's if it is new, all if the topics
-/// may have changed. What was looked at, and whether a pattern matches other topics than before.
+/// Forgets patterns that nobody has any more, and resolves those that need it: the member's if it is new, all (over time) if
+/// the topics may have changed. What was looked at, and whether a pattern matches other topics than before.
 fn resolve(
     context: Context<'_>,
     after: &mut After<'_>,
@@ -89,21 +92,21 @@ fn resolve(
     }
     let new = after.come.and_then(Member::pattern).filter(|new| after.resolved(new).is_none());
     if let Some(pattern) = new {
-        let compiled = regex::compile(pattern).map_err(|invalid| Refused::InvalidRegex {
-            regex: pattern.to_owned(),
-            reason: invalid.to_string(),
-        })?;
+        let compiled = regex::compile(pattern)
+            .map_err(|invalid| Refused::InvalidRegex { regex: pattern.to_owned(), reason: invalid.to_string() })?;
         let resolved = matching(&compiled, context);
         records.push(regex_record(context.group_id, pattern, Some(&resolved)));
         after.regexes.insert(pattern.to_owned(), Some(resolved));
     }
-    if after.patterns().is_empty() || !is_due(context, after.group) {
-        return Ok((None, false));
-    }
-    let changed = refresh(context, after, records);
-    let looked_at =
-        Matched { version: context.image.version(), topics: context.image.topic_count(), at: context.now };
-    Ok((Some(looked_at), changed))
+    let Some(mut matched) = turn(context, after.group) else { return Ok((None, false)) };
+    let from = (matched.reached.take().map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+    let patterns = after.patterns();
+    let mut waiting = patterns.range::<str, _>((from.0.as_ref().map(String::as_str), from.1));
+    let chosen: Vec<String> = waiting.by_ref().take(PATTERNS_PER_REQUEST).map(|pattern| (*pattern).to_owned()).collect();
+    let are_more = waiting.next().is_some();
+    matched.reached = chosen.last().filter(|_| are_more).cloned();
+    let changed = refresh(context, after, chosen, records);
+    Ok((Some(matched), changed))
 }
 
 /// Forgets a pattern that nobody has any more.
@@ -114,20 +117,23 @@ pub(super) fn forget(group_id: &str, after: &mut After<'_>, pattern: &str, recor
     }
 }
 
-/// Whether the patterns must be held against the topics once more.
-fn is_due(context: Context<'_>, group: &ConsumerGroup) -> bool {
-    let Some(matched) = group.soft.matched else { return true };
+/// Where to go on holding the patterns against the topics; none where that was done.
+fn turn(context: Context<'_>, group: &ConsumerGroup) -> Option<Matched> {
+    let (version, topics) = (context.image.version(), context.image.topic_count());
+    let anew = || Some(Matched { version, topics, at: context.now, reached: None });
+    let Some(matched) = &group.soft.matched else { return anew() };
     let age_ms = context.now.since(matched.at);
-    let stale = matched.version != context.image.version()
-        && (matched.topics != context.image.topic_count() || age_ms >= MATCH_INTERVAL_MS);
-    stale || age_ms >= i64::from(context.settings.groups.consumer_regex_refresh_interval_ms)
+    let stale = matched.version != version && (matched.topics != topics || age_ms >= MATCH_INTERVAL_MS);
+    if stale || age_ms >= i64::from(context.settings.groups.consumer_regex_refresh_interval_ms) {
+        return anew();
+    }
+    matched.reached.is_some().then(|| matched.clone())
 }
 
-/// Holds the patterns that were resolved before against the topics; whether one matches others now.
-fn refresh(context: Context<'_>, after: &mut After<'_>, records: &mut Vec<GroupRecord>) -> bool {
-    let known: Vec<String> = after.patterns().into_iter().map(str::to_owned).collect();
+/// Holds patterns against the topics; whether one matches others than before.
+fn refresh(context: Context<'_>, after: &mut After<'_>, patterns: Vec<String>, records: &mut Vec<GroupRecord>) -> bool {
     let mut changed = false;
-    for pattern in known {
+    for pattern in patterns {
         // One that another broker wrote may not compile here; what it matched then must do.
         let Ok(compiled) = regex::compile(&pattern) else { continue };
         let resolved = matching(&compiled, context);

@@ -65,11 +65,7 @@ impl After<'_> {
     }
 }
 
-fn assign(
-    context: Context<'_>,
-    after: &After<'_>,
-    epoch: i32,
-) -> Result<BTreeMap<String, Partitions>, Refused> {
+fn assign(context: Context<'_>, after: &After<'_>, epoch: i32) -> Result<BTreeMap<String, Partitions>, Refused> {
     let mut topics = BTreeSet::new();
     let members: Vec<assignor::Member<'_>> = after
         .members()
@@ -81,7 +77,8 @@ fn assign(
             assignor::Member { id: &member.id, instance_id, subscribed, current: (*current).clone() }
         })
         .collect();
-    let counts: BTreeMap<Uuid, i32> = topics.into_iter().map(|topic| (topic, partition_count(context, topic))).collect();
+    let counts: BTreeMap<Uuid, i32> =
+        topics.into_iter().map(|topic| (topic, partition_count(context, topic))).collect();
     let name = preferred(context, after.members());
     assignor::assign(name, &members, &counts)
         .or_else(|| assignor::assign(default_assignor(context), &members, &counts))

@@ -99,7 +99,8 @@ fn check(
     topics: &[OffsetCommitRequestTopic],
     metadata_max: usize,
 ) -> Result<(), ErrorCode> {
-    let OffsetCommitRequest { group_id, generation_id_or_member_epoch: epoch, member_id, group_instance_id, .. } = request;
+    let OffsetCommitRequest { group_id, generation_id_or_member_epoch: epoch, member_id, group_instance_id, .. } =
+        request;
     match shard.groups.get(group_id) {
         Some(Group::Classic(group)) => group.check_commit(member_id, group_instance_id.as_deref(), *epoch, false),
         Some(Group::Consumer(group)) => {

@@ -22,12 +22,7 @@ use crate::{
 pub(super) const CONSUMER_PROTOCOL: &str = "consumer";
 
 /// Deletes offsets of partitions that the group does not read. That there is none is no error.
-pub(crate) fn delete(
-    shard: &GroupShard,
-    image: &MetadataImage,
-    from: Ticket,
-    request: OffsetDeleteRequest,
-) -> Decided {
+pub(crate) fn delete(shard: &GroupShard, image: &MetadataImage, from: Ticket, request: OffsetDeleteRequest) -> Decided {
     if let Err(error) = check(shard, &request.group_id) {
         let response = OffsetDeleteResponse { error_code: error.code(), ..OffsetDeleteResponse::default() };
         return Decision::reply(from, GroupReply::DeleteOffsets(response));
@@ -103,10 +98,12 @@ impl<'a> Answer<'a> {
         if at == self.topics.len() {
             self.topics.push(OffsetDeleteResponseTopic { name: topic.to_owned(), partitions: Vec::new() });
         }
-        self.topics[at].partitions.extend(partitions.iter().map(|partition| OffsetDeleteResponsePartition {
-            partition_index: *partition,
-            error_code: error.code(),
-        }));
+        self.topics[at].partitions.extend(
+            partitions.iter().map(|partition| OffsetDeleteResponsePartition {
+                partition_index: *partition,
+                error_code: error.code(),
+            }),
+        );
     }
 }
 
@@ -124,7 +121,8 @@ impl GroupShard {
 /// Deletes offsets of topics that are gone.
 pub(super) fn delete_gone(shard: &mut GroupShard, round: &mut Round) {
     let Offsets { groups, gone, .. } = &shard.offsets;
-    let there = groups.iter().flat_map(|(group, topics)| gone.iter().map(move |topic| (group, topic, topics.get(topic))));
+    let there =
+        groups.iter().flat_map(|(group, topics)| gone.iter().map(move |topic| (group, topic, topics.get(topic))));
     for (group, topic, slots) in there {
         for partition in slots.into_iter().flat_map(|slots| slots.keys()) {
             if round.is_full() {

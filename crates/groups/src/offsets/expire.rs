@@ -2,8 +2,8 @@
 //!
 //! An offset expires `offsets.retention.minutes` after it was committed: in a group that only stores offsets, in one
 //! with members that no longer read the topic, and in one that lost all members, where time counts from then at the
-//! earliest. A time that the client gave with the commit comes before all that. Offsets of topics that members read, and
-//! those that a transaction is about to replace, stay. A group without members and without offsets goes.
+//! earliest. A time that the client gave with the commit comes before all that. Offsets of topics that members read,
+//! and those that a transaction is about to replace, stay. A group without members and without offsets goes.
 
 use ottla_coordinator::Decision;
 use ottla_types::Millis;

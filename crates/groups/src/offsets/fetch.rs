@@ -56,10 +56,8 @@ struct Fetch<'a> {
 impl Fetch<'_> {
     /// Topics in the order of the request; those of unknown id after them.
     fn asked(&self, topics: &[OffsetFetchRequestTopics]) -> Vec<OffsetFetchResponseTopics> {
-        let (known, strange): (Vec<_>, Vec<_>) = topics
-            .iter()
-            .map(|topic| (topic, self.name(topic)))
-            .partition(|(_, name)| name.is_some());
+        let (known, strange): (Vec<_>, Vec<_>) =
+            topics.iter().map(|topic| (topic, self.name(topic))).partition(|(_, name)| name.is_some());
         let known = known.into_iter().filter_map(|(topic, name)| Some(self.topic(topic, name?)));
         let strange = strange.into_iter().map(|(topic, _)| OffsetFetchResponseTopics {
             name: String::new(),
@@ -70,11 +68,7 @@ impl Fetch<'_> {
     }
 
     fn name<'t>(&'t self, topic: &'t OffsetFetchRequestTopics) -> Option<&'t str> {
-        if self.by_id {
-            Some(self.image.topic_by_id(topic.topic_id)?.name.as_str())
-        } else {
-            Some(&topic.name)
-        }
+        if self.by_id { Some(self.image.topic_by_id(topic.topic_id)?.name.as_str()) } else { Some(&topic.name) }
     }
 
     fn topic(&self, topic: &OffsetFetchRequestTopics, name: &str) -> OffsetFetchResponseTopics {

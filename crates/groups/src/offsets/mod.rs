@@ -1,8 +1,8 @@
 //! Committed offsets of all groups, and those that transactions wrote and did not end yet.
 //!
-//! Invariants: `open` names, by producer, exactly the partitions with something pending of it; a partition with neither a
-//! committed nor a pending offset is not kept, nor is a topic without partitions. A group stays known, even with nothing
-//! left in it, until the tombstone of its own: Kafka keeps groups that only store offsets as long.
+//! Invariants: `open` names, by producer, exactly the partitions with something pending of it; a partition with
+//! neither a committed nor a pending offset is not kept, nor is a topic without partitions. A group stays known, even
+//! with nothing left in it, until the tombstone of its own: Kafka keeps groups that only store offsets as long.
 
 mod commit;
 mod delete;
@@ -10,7 +10,7 @@ mod expire;
 mod fetch;
 mod replay;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

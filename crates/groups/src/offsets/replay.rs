@@ -61,8 +61,8 @@ fn committed(at: Offset, value: OffsetCommitValue) -> CommittedOffset {
 impl Slot {
     fn end(&mut self, producer: ProducerId, outcome: Outcome) {
         let Some(pending) = self.pending.remove(&producer) else { return };
-        // By place in the log and not by time of ending: compaction keeps the later record only, so the other order would
-        // come out differently after a restart.
+        // By place in the log and not by time of ending: compaction keeps the later record only, so the other order
+        // would come out differently after a restart.
         let newer = self.committed.as_ref().is_none_or(|committed| pending.at > committed.at);
         if outcome == Outcome::Commit && newer {
             self.committed = Some(pending);

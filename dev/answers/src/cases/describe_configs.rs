@@ -89,13 +89,15 @@ fn types(s: &mut Session, v: i16) -> Result<()> {
 }
 
 /// Keys that clients and tools look at.
-const BROKER_KEYS: [&str; 24] = [
+const BROKER_KEYS: [&str; 26] = [
     "auto.create.topics.enable",
     "background.threads",
     "compression.type",
     "default.replication.factor",
     "delete.topic.enable",
+    "group.consumer.max.size",
     "group.initial.rebalance.delay.ms",
+    "group.max.size",
     "log.cleaner.threads",
     "log.flush.interval.messages",
     "log.retention.bytes",

@@ -12,7 +12,7 @@ use ottla_wire::messages::{
 use super::Case;
 use super::group_requests::{
     CONSUMER_HEARTBEAT, JOIN, LEAVE, RANGE, SYNC, commit, commit_topic, commit_topics, committed, consume, consuming,
-    fetch_offsets, group, join, joined, one_member, promised, show_offsets, stable, subscription, wait_for,
+    fetch_offsets, group, join, joined, known, one_member, promised, show_offsets, stable, subscription, wait_for,
 };
 use super::requests::{Topic, one, ready, wait_gone};
 use crate::session::Session;
@@ -53,7 +53,8 @@ fn by_hand(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic, other) = (group(s, "g")?, ready(s, "a", 2, &[])?, one(s, "b")?);
     s.ask("two partitions", v, &commit(&group, &topic, &[(0, 5), (1, 7)]))?;
     show_offsets(s, "after two partitions", &group)?;
-    let both = [commit_topic(&topic, vec![partition(0, 3, Some("why"))]), commit_topic(&other, vec![partition(0, 9, None)])];
+    let both =
+        [commit_topic(&topic, vec![partition(0, 3, Some("why"))]), commit_topic(&other, vec![partition(0, 9, None)])];
     s.ask("back, and another topic", v, &commit_topics(&group, both.into()))?;
     show_offsets(s, "in the end", &group)
 }
@@ -158,6 +159,7 @@ fn commit_without_group(s: &mut Session, v: i16) -> Result<()> {
 /// Members of the consumer protocol commit with their epochs.
 fn commit_of_consumer(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic, other) = (group(s, "g")?, one(s, "a")?, one(s, "b")?);
+    known(s, &[&topic, &other])?;
     let member = consuming(s, &consume(&group, "m", &[&topic.name]))?;
     for (label, member, offset) in [
         ("a member", member.clone(), 1),
@@ -283,6 +285,7 @@ fn fetch_of_members(s: &mut Session, v: i16) -> Result<()> {
     let topic = one(s, "a")?;
     let in_classic = one_member(s, &classic)?;
     s.get(9, &in_classic.commit(&topic, 5))?;
+    known(s, &[&topic])?;
     let member = consuming(s, &consume(&modern, "m", &[&topic.name]))?;
     s.get(9, &member.classic().commit(&topic, 6))?;
     let of = |group: &str, id: Option<&str>, epoch, some: bool| {
@@ -396,8 +399,7 @@ fn delete_subscribed(s: &mut Session, v: i16) -> Result<()> {
     s.get(9, &unreadable.commit(&topic, 5))?;
     s.ask("of a subscription that cannot be read", v, &both)?;
     let of_type = s.topic("h");
-    let request =
-        JoinGroupRequest { protocol_type: "connect".to_owned(), ..join(&of_type, "", RANGE) };
+    let request = JoinGroupRequest { protocol_type: "connect".to_owned(), ..join(&of_type, "", RANGE) };
     let member = stable(s, &request)?;
     s.get(9, &member.commit(&topic, 5))?;
     s.ask("of a group that does not consume", v, &forget(&of_type, &[(&topic.name, &[0])])).map(drop)
@@ -406,6 +408,7 @@ fn delete_subscribed(s: &mut Session, v: i16) -> Result<()> {
 fn delete_of_consumer(s: &mut Session, v: i16) -> Result<()> {
     let group = group(s, "g")?;
     let (topic, other) = (one(s, "a")?, one(s, "b")?);
+    known(s, &[&topic, &other])?;
     let member = consuming(s, &consume(&group, "m", &[&topic.name]))?;
     for topic in [&topic, &other] {
         s.get(9, &member.classic().commit(topic, 5))?;

@@ -10,8 +10,9 @@ use ottla_wire::messages::offset_fetch_request::{
 };
 use ottla_wire::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
-    ConsumerProtocolSubscription, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
-    LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest, SyncGroupRequestAssignment,
+    ConsumerProtocolSubscription, DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
+    SyncGroupRequestAssignment,
 };
 use ottla_wire::{Message, Writer};
 
@@ -40,6 +41,8 @@ const DESCRIBE: i16 = 5;
 /// The oldest version of JoinGroup that gives out a member id first.
 const ID_FIRST: i16 = 4;
 
+/// The epoch of a consumer that leaves.
+pub(super) const GONE: i32 = -1;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const MEMBER_ID_REQUIRED: i16 = 79;
 
@@ -345,6 +348,21 @@ pub(super) fn consuming(s: &mut Session, request: &ConsumerGroupHeartbeatRequest
     let response = s.get(CONSUMER_HEARTBEAT, request)?;
     ensure!(response.error_code == 0, "{response:?}");
     Ok(Consumer::of(&request.group_id, &response))
+}
+
+/// Returns when the coordinator knows of `topics`, which other parts of a broker may do earlier.
+pub(super) fn known(s: &mut Session, topics: &[&Topic]) -> Result<()> {
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    let probe = consume(&s.topic("probe"), "probe", &names);
+    s.settle("the coordinator knows of the topics", |s| {
+        let response = s.get(CONSUMER_HEARTBEAT, &probe)?;
+        Ok(response.assignment.is_some_and(|assignment| assignment.topic_partitions.len() == names.len()))
+    })?;
+    let (group_id, member_id) = (probe.group_id.clone(), probe.member_id);
+    let leaves = ConsumerGroupHeartbeatRequest { group_id, member_id, member_epoch: GONE, ..Default::default() };
+    s.get(CONSUMER_HEARTBEAT, &leaves)?;
+    s.get(2, &DeleteGroupsRequest { groups_names: vec![probe.group_id] })?;
+    Ok(())
 }
 
 pub(super) fn describe_consumers(groups: &[&str]) -> ConsumerGroupDescribeRequest {

@@ -11,13 +11,11 @@ use ottla_wire::messages::{
 use super::Case;
 use super::describe_configs::{GROUP, describe as describe_configs, resource};
 use super::group_requests::{
-    CONSUMER_HEARTBEAT, Consumer, JOIN, LEAVE, RANGE, SYNC, committed, consume, consuming, describe, group, join, joined,
-    one_member, owned, promised, show, show_offsets, stable, touched, two_members, wait_for,
+    CONSUMER_HEARTBEAT, Consumer, GONE, JOIN, LEAVE, RANGE, SYNC, committed, consume, consuming, describe, group, join,
+    joined, known, one_member, owned, promised, show, show_offsets, stable, touched, two_members, wait_for,
 };
 use super::requests::{one, ready};
 use crate::session::Session;
-
-const GONE: i32 = -1;
 
 pub(super) fn describe_groups() -> Vec<Case> {
     let api = ApiKey::DescribeGroups;
@@ -35,8 +33,7 @@ fn describe_unknown(s: &mut Session, v: i16) -> Result<()> {
     s.ask("one", v, &describe(&[&unknown]))?;
     s.ask("two", v, &describe(&[&unknown, &group]))?;
     s.ask("no groups", v, &describe(&[]))?;
-    let with_operations =
-        DescribeGroupsRequest { include_authorized_operations: true, ..describe(&[&unknown]) };
+    let with_operations = DescribeGroupsRequest { include_authorized_operations: true, ..describe(&[&unknown]) };
     s.ask("with operations", v, &with_operations).map(drop)
 }
 
@@ -50,7 +47,7 @@ fn describe_states(s: &mut Session, v: i16) -> Result<()> {
     s.get(SYNC, &first.sync(&[(&first, "all")]))?;
     s.ask("it has synced", v, &describe(&[&group]))?;
     let id = promised(s, &group)?;
-    let second = s.send("the second", JOIN, &join(&group, &id, &[("range", b"of the second")]))?;
+    let second = s.send("the second", JOIN, &join(&group, &id, &[("range", b"s")]))?;
     wait_for(s, &group, "PreparingRebalance")?;
     s.ask("another joins", v, &describe(&[&group]))?;
     s.get(LEAVE, &first.leave())?;
@@ -65,8 +62,7 @@ fn describe_members(s: &mut Session, v: i16) -> Result<()> {
     s.ask("two", v, &describe(&[&group]))?;
     stable(s, &JoinGroupRequest { group_instance_id: Some("i".to_owned()), ..join(&other, "", RANGE) })?;
     s.ask("an instance", v, &describe(&[&other]))?;
-    let with_operations =
-        DescribeGroupsRequest { include_authorized_operations: true, ..describe(&[&group, &other]) };
+    let with_operations = DescribeGroupsRequest { include_authorized_operations: true, ..describe(&[&group, &other]) };
     s.ask("with operations", v, &with_operations).map(drop)
 }
 
@@ -75,6 +71,7 @@ fn describe_kinds(s: &mut Session, v: i16) -> Result<()> {
     let topic = one(s, "a")?;
     committed(s, &by_hand, &topic, &[(0, 5)])?;
     s.ask("offsets only", v, &describe(&[&by_hand]))?;
+    known(s, &[&topic])?;
     let member = consuming(s, &consume(&modern, "m", &[&topic.name]))?;
     s.ask("consumers", v, &describe(&[&modern]))?;
     s.get(CONSUMER_HEARTBEAT, &member.at(GONE).beat())?;
@@ -108,6 +105,7 @@ fn listing(states: &[&str], types: &[&str]) -> ListGroupsRequest {
 /// Groups of every kind.
 fn groups(s: &mut Session) -> Result<()> {
     let (by_hand, topic) = (group(s, "by-hand")?, ready(s, "a", 2, &[])?);
+    known(s, &[&topic])?;
     committed(s, &by_hand, &topic, &[(0, 5)])?;
     let (stable_one, left, joining) = (s.topic("classic"), s.topic("left"), s.topic("joining"));
     one_member(s, &stable_one)?;
@@ -242,6 +240,7 @@ fn delete_offsets(s: &mut Session, v: i16) -> Result<()> {
 
 fn delete_consumers(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic) = (group(s, "g")?, one(s, "a")?);
+    known(s, &[&topic])?;
     let member = consuming(s, &consume(&group, "m", &[&topic.name]))?;
     s.get(9, &member.classic().commit(&topic, 5))?;
     s.ask("with a member", v, &delete(&[&group]))?;
@@ -317,6 +316,7 @@ fn wait_interval(s: &mut Session, member: &Consumer, interval_ms: i32) -> Result
 
 fn configs_set(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic) = (group(s, "g")?, one(s, "a")?);
+    known(s, &[&topic])?;
     let member = consuming(s, &consume(&group, "m", &[&topic.name]))?;
     show_configs(s, "before", &group)?;
     let changes = [
@@ -354,7 +354,8 @@ fn configs_wrong(s: &mut Session, v: i16) -> Result<()> {
     ] {
         s.ask(&format!("{key}={value:?}"), v, &alter(&group, &[(key, SET, Some(value))]))?;
     }
-    let slow = [("consumer.heartbeat.interval.ms", SET, Some("15000")), ("consumer.session.timeout.ms", SET, Some("x"))];
+    let slow =
+        [("consumer.heartbeat.interval.ms", SET, Some("15000")), ("consumer.session.timeout.ms", SET, Some("x"))];
     s.ask("one of two", v, &alter(&group, &slow))?;
     s.ask("delete what is not set", v, &alter(&group, &[("consumer.session.timeout.ms", DELETE, None)]))?;
     s.ask("null", v, &alter(&group, &[("consumer.session.timeout.ms", SET, None)]))?;

@@ -6,8 +6,8 @@ use ottla_wire::messages::{HeartbeatRequest, JoinGroupRequest, SyncGroupRequest}
 
 use super::Case;
 use super::group_requests::{
-    HEARTBEAT, JOIN, LEAVE, Member, RANGE, SYNC, group, join, joined, joining, joins, leave, one_member, promised, show,
-    stable, two_members, wait_for,
+    HEARTBEAT, JOIN, LEAVE, Member, RANGE, SYNC, group, join, joined, joining, joins, leave, one_member, promised,
+    show, stable, two_members, wait_for,
 };
 use crate::session::Session;
 
@@ -45,7 +45,7 @@ fn join_alone(s: &mut Session, v: i16) -> Result<()> {
     s.ask("of the leader", SYNC, &member.sync(&[(&member, "all")]))?;
     show(s, "after it has synced", &group)?;
     let again = joins(s, v, "again as the leader", &member.rejoin())?;
-    s.ask("with other metadata before it has synced", v, &join(&group, &again.id, &[("range", b"other")]))?;
+    s.ask("with other metadata before it has synced", v, &join(&group, &again.id, &[("range", b"o")]))?;
     s.ask("in the generation before", SYNC, &again.sync(&[(&again, "all")]))?;
     let now = again.at(again.generation + 1);
     s.ask("in this generation", SYNC, &now.sync(&[(&now, "all of it")]))?;
@@ -56,7 +56,7 @@ fn join_both(s: &mut Session, v: i16) -> Result<()> {
     let group = group(s, "g")?;
     let first = joins(s, v, "the first", &join(&group, "", RANGE))?;
     s.ask("of the first", SYNC, &first.sync(&[(&first, "all")]))?;
-    let second = joining(s, v, "the second", &join(&group, "", &[("range", b"of the second")]))?;
+    let second = joining(s, v, "the second", &join(&group, "", &[("range", b"s")]))?;
     wait_for(s, &group, "PreparingRebalance")?;
     s.ask("of the first while the second waits", HEARTBEAT, &first.heartbeat())?;
     s.ask("of the first while the second waits", SYNC, &first.sync(&[(&first, "all")]))?;
@@ -66,7 +66,7 @@ fn join_both(s: &mut Session, v: i16) -> Result<()> {
     s.ask("before they have synced", HEARTBEAT, &first.heartbeat())?;
     s.ask("of the leader", SYNC, &first.sync(&[(&first, "half"), (&second, "other half")]))?;
     s.ask("of the other", SYNC, &second.sync(&[]))?;
-    let unchanged = join(&group, &second.id, &[("range", b"of the second")]);
+    let unchanged = join(&group, &second.id, &[("range", b"s")]);
     s.ask("the second again as it was", v, &unchanged)?;
     for member in [&first, &second] {
         s.ask("of each", HEARTBEAT, &member.heartbeat())?;
@@ -163,13 +163,11 @@ fn join_static(s: &mut Session, v: i16) -> Result<()> {
 /// A static member that comes back with other metadata, and with other protocols.
 fn join_static_changed(s: &mut Session, v: i16) -> Result<()> {
     let group = group(s, "g")?;
-    let of = |protocols: &[_]| JoinGroupRequest {
-        group_instance_id: Some("i1".to_owned()),
-        ..join(&group, "", protocols)
-    };
+    let of =
+        |protocols: &[_]| JoinGroupRequest { group_instance_id: Some("i1".to_owned()), ..join(&group, "", protocols) };
     let both = [("range", &b"r"[..]), ("roundrobin", b"r")];
     stable(s, &of(&both))?;
-    s.ask("with other metadata", v, &of(&[("range", b"other"), ("roundrobin", b"r")]))?;
+    s.ask("with other metadata", v, &of(&[("range", b"o"), ("roundrobin", b"r")]))?;
     s.ask("with other protocols", v, &of(&[("roundrobin", b"r")]))?;
     s.ask("before it has synced", v, &of(&[("roundrobin", b"r")]))?;
     show(s, "in the end", &group)
@@ -320,7 +318,7 @@ fn sync_interrupted(s: &mut Session, v: i16) -> Result<()> {
     let (first, second) = two_joined(s, &group)?;
     let follower = s.send("of the follower", v, &second.sync(&[]))?;
     // The leader changes its mind before it has handed anything out.
-    let changed = join(&group, &first.id, &[("range", b"other")]);
+    let changed = join(&group, &first.id, &[("range", b"o")]);
     let leader = s.send("the leader", JOIN, &changed)?;
     s.receive(follower)?;
     s.ask("the follower", JOIN, &second.rejoin())?;

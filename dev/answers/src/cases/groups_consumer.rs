@@ -1,5 +1,4 @@
-//! ConsumerGroupHeartbeat and ConsumerGroupDescribe: members come, stay and go, hand partitions over, are fenced; both
-//! protocols in one group.
+//! ConsumerGroupHeartbeat and ConsumerGroupDescribe: members come, stay and go, hand partitions over, are fenced.
 
 use anyhow::{Context, Result};
 use ottla_wire::ApiKey;
@@ -7,29 +6,27 @@ use ottla_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use ottla_wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use ottla_wire::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, DeleteTopicsRequest,
-    JoinGroupRequest, SyncGroupRequest,
 };
 
-use super::Case;
 use super::group_requests::{
-    CONSUMER, CONSUMER_HEARTBEAT, Consumer, HEARTBEAT, JOIN, LEAVE, Member, RANGE, SYNC, TIMEOUT_MS, committed,
-    consume, consuming, describe_consumers, group, join, joins, one_member, owned, show, show_offsets, stable,
-    subscription,
+    CONSUMER_HEARTBEAT, Consumer, GONE, JOIN, TIMEOUT_MS, consume, consuming, describe_consumers, group, join, known,
+    one_member, owned, subscription,
 };
-use super::requests::{Topic, one, ready, to_create, wait_ready};
+use super::requests::{Topic, one, ready};
+use super::{Case, groups_mixed};
 use crate::session::Session;
 
 const DESCRIBE: i16 = 1;
 /// What a static member says when it will be back.
 const BACK_SOON: i32 = -2;
-const GONE: i32 = -1;
 
 pub(super) fn heartbeat() -> Vec<Case> {
     let api = ApiKey::ConsumerGroupHeartbeat;
-    vec![
+    let mut cases = vec![
         Case::each("one_member", api, one_consumer),
         Case::each("two_members", api, two_consumers),
         Case::each("static", api, static_members),
+        Case::newest("too_slow", api, too_slow),
         Case::each("epochs", api, epochs),
         Case::each("unknown", api, unknown),
         Case::each("wrong", api, wrong),
@@ -40,16 +37,9 @@ pub(super) fn heartbeat() -> Vec<Case> {
         Case::each("topics_come", api, topics_come),
         Case::newest("topic_goes", api, topic_goes),
         Case::each("full", api, full),
-        Case::newest("no_consumers", api, no_consumers),
-        Case::newest("empty_classic", api, empty_classic),
-        Case::newest("upgrade", api, upgrade),
-        Case::newest("downgrade", api, downgrade),
-        Case::newest("static_upgrade", api, static_upgrade),
-        Case::newest("static_downgrade", api, static_downgrade),
-        Case::newest("unreadable_subscription", api, unreadable_subscription),
-        Case::newest("classic_joins", api, classic_joins),
-        Case::newest("classic_apis", api, classic_apis),
-    ]
+    ];
+    cases.extend(groups_mixed::cases());
+    cases
 }
 
 /// The partitions that a member says it owns.
@@ -66,7 +56,12 @@ fn full_beat(member: &Consumer, topics: &[&str], owned: Option<Vec<TopicPartitio
     }
 }
 
-fn member(s: &mut Session, v: i16, label: &str, request: &ConsumerGroupHeartbeatRequest) -> Result<Consumer> {
+pub(super) fn member(
+    s: &mut Session,
+    v: i16,
+    label: &str,
+    request: &ConsumerGroupHeartbeatRequest,
+) -> Result<Consumer> {
     let response = s.ask(label, v, request)?.context("closed")?;
     Ok(Consumer::of(&request.group_id, &response))
 }
@@ -77,13 +72,14 @@ fn assigned(response: &ConsumerGroupHeartbeatResponse) -> usize {
     topics.map(|topic| topic.partitions.len()).sum()
 }
 
-fn describe(s: &mut Session, label: &str, group: &str) -> Result<()> {
+pub(super) fn describe(s: &mut Session, label: &str, group: &str) -> Result<()> {
     s.ask(label, DESCRIBE, &describe_consumers(&[group])).map(drop)
 }
 
 fn one_consumer(s: &mut Session, v: i16) -> Result<()> {
     let group = group(s, "g")?;
     let (a, b) = (ready(s, "a", 2, &[])?, one(s, "b")?);
+    known(s, &[&a, &b])?;
     let first = member(s, v, "the first", &consume(&group, "m", &[&a.name]))?;
     s.ask("nothing has changed", v, &first.beat())?;
     s.ask("everything again", v, &full_beat(&first, &[&a.name], owned_of(&a, &[0, 1])))?;
@@ -103,10 +99,11 @@ fn one_consumer(s: &mut Session, v: i16) -> Result<()> {
     let first = member(s, v, "only the other topic", &narrower)?;
     s.ask("nothing has changed", v, &first.beat())?;
     describe(s, "with another topic", &group)?;
-    s.ask("none of the topics", v, &ConsumerGroupHeartbeatRequest {
-        subscribed_topic_names: Some(vec![]),
-        ..first.beat()
-    })?;
+    s.ask(
+        "none of the topics",
+        v,
+        &ConsumerGroupHeartbeatRequest { subscribed_topic_names: Some(vec![]), ..first.beat() },
+    )?;
     s.ask("leaves", v, &first.at(GONE).beat())?;
     describe(s, "when it has left", &group)?;
     s.ask("of one that has left", v, &first.beat())?;
@@ -117,11 +114,13 @@ fn one_consumer(s: &mut Session, v: i16) -> Result<()> {
 /// Partitions go from one member to another, who gets them when the first has said that it gave them up.
 fn two_consumers(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic) = (group(s, "g")?, ready(s, "a", 4, &[])?);
+    known(s, &[&topic])?;
     let first = member(s, v, "the first", &consume(&group, "m1", &[&topic.name]))?;
     let second = member(s, v, "the second", &consume(&group, "m2", &[&topic.name]))?;
     s.ask("the second waits", v, &second.beat())?;
     let response = s.ask("the first hears of it", v, &first.beat())?.context("closed")?;
-    let kept = response.assignment.iter().flat_map(|all| &all.topic_partitions).flat_map(|topic| topic.partitions.clone());
+    let kept =
+        response.assignment.iter().flat_map(|all| &all.topic_partitions).flat_map(|topic| topic.partitions.clone());
     let kept: Vec<i32> = kept.collect();
     describe(s, "before the first has given up any", &group)?;
     s.ask("the first still owns all", v, &full_beat(&first, &[&topic.name], owned_of(&topic, &[0, 1, 2, 3])))?;
@@ -138,8 +137,23 @@ fn two_consumers(s: &mut Session, v: i16) -> Result<()> {
     describe(s, "with the second", &group)
 }
 
+/// A member that does not give up in time what another shall have.
+fn too_slow(s: &mut Session, v: i16) -> Result<()> {
+    let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
+    known(s, &[&topic])?;
+    let hurried = ConsumerGroupHeartbeatRequest { rebalance_timeout_ms: 300, ..consume(&group, "m1", &[&topic.name]) };
+    let first = member(s, v, "the first", &hurried)?;
+    let second = member(s, v, "the second", &consume(&group, "m2", &[&topic.name]))?;
+    s.ask("the first hears of it", v, &first.beat())?;
+    let second = gets(s, &second, 2, When::Later)?;
+    s.ask("the first, which kept all", v, &first.beat())?;
+    s.ask("the second, which has all", v, &second.beat())?;
+    describe(s, "with the second", &group)
+}
+
 fn static_members(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
+    known(s, &[&topic])?;
     let of = |request: ConsumerGroupHeartbeatRequest, instance: &str| ConsumerGroupHeartbeatRequest {
         instance_id: Some(instance.to_owned()),
         ..request
@@ -166,16 +180,15 @@ fn static_members(s: &mut Session, v: i16) -> Result<()> {
 
 fn epochs(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic, other) = (group(s, "g")?, ready(s, "a", 2, &[])?, one(s, "b")?);
+    known(s, &[&topic, &other])?;
     let first = consuming(s, &consume(&group, "m", &[&topic.name]))?;
     s.ask("an epoch ahead", v, &first.at(first.epoch + 1).beat())?;
     let mut wider = first.beat();
     wider.subscribed_topic_names = Some(owned(&[&topic.name, &other.name]));
     let now = consuming(s, &wider)?;
     s.ask("the epoch before", v, &first.beat())?;
-    let owning = |owned: Option<Vec<TopicPartitions>>| ConsumerGroupHeartbeatRequest {
-        topic_partitions: owned,
-        ..first.beat()
-    };
+    let owning =
+        |owned: Option<Vec<TopicPartitions>>| ConsumerGroupHeartbeatRequest { topic_partitions: owned, ..first.beat() };
     s.ask("the epoch before, with what it owned", v, &owning(owned_of(&topic, &[0, 1])))?;
     s.ask("the epoch before, with another's", v, &owning(owned_of(&topic, &[0, 2])))?;
     s.ask("this epoch", v, &now.beat())?;
@@ -186,6 +199,7 @@ fn epochs(s: &mut Session, v: i16) -> Result<()> {
 
 fn unknown(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic, unknown) = (group(s, "g")?, one(s, "a")?, s.topic("unknown"));
+    known(s, &[&topic])?;
     let first = consuming(s, &consume(&group, "m", &[&topic.name]))?;
     let nobody = first.called("nobody");
     let nowhere = Consumer { group: unknown.clone(), ..first.clone() };
@@ -201,6 +215,7 @@ fn unknown(s: &mut Session, v: i16) -> Result<()> {
 
 fn wrong(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic) = (group(s, "g")?, one(s, "a")?);
+    known(s, &[&topic])?;
     let good = consume(&group, "m", &[&topic.name]);
     let text = |text: &str| Some(text.to_owned());
     let changed = |change: &dyn Fn(&mut ConsumerGroupHeartbeatRequest)| {
@@ -237,6 +252,7 @@ fn wrong(s: &mut Session, v: i16) -> Result<()> {
 /// Members of the first version get their ids from the broker.
 fn without_id(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic) = (group(s, "g")?, one(s, "a")?);
+    known(s, &[&topic])?;
     let first = member(s, v, "without an id", &consume(&group, "", &[&topic.name]))?;
     s.ask("with the id that it got", v, &first.beat())?;
     s.ask("leaves", v, &first.at(GONE).beat()).map(drop)
@@ -244,6 +260,7 @@ fn without_id(s: &mut Session, v: i16) -> Result<()> {
 
 fn assignors(s: &mut Session, v: i16) -> Result<()> {
     let (group, a, b) = (group(s, "g")?, ready(s, "a", 3, &[])?, ready(s, "b", 3, &[])?);
+    known(s, &[&a, &b])?;
     let topics = [&a.name[..], &b.name[..]];
     let with = |request: ConsumerGroupHeartbeatRequest, assignor: &str| ConsumerGroupHeartbeatRequest {
         server_assignor: Some(assignor.to_owned()),
@@ -254,8 +271,10 @@ fn assignors(s: &mut Session, v: i16) -> Result<()> {
     let first = member(s, v, "uniform", &with(first.beat(), "uniform"))?;
     describe(s, "with uniform", &group)?;
     s.ask("an unknown one", v, &with(first.beat(), "Range"))?;
+    // Of two assignors that are wanted alike often, either may be taken.
+    s.ask("range again", v, &with(first.beat(), "range"))?;
     let second = member(s, v, "the second wants range", &with(consume(&group, "m2", &topics), "range"))?;
-    s.ask("the first wants range too", v, &with(first.beat(), "range"))?;
+    s.ask("the first hears of it", v, &first.beat())?;
     s.ask("the second waits", v, &second.beat())?;
     describe(s, "with both", &group)
 }
@@ -263,9 +282,9 @@ fn assignors(s: &mut Session, v: i16) -> Result<()> {
 /// Topics are looked for while the member already waits.
 fn regex(s: &mut Session, v: i16) -> Result<()> {
     let group = group(s, "g")?;
-    let (a, b) = (s.topic("t-a"), s.topic("t-b"));
-    ready(s, "t-a", 2, &[])?;
-    one(s, "other")?;
+    let a = s.topic("t-a");
+    let (matched, other) = (ready(s, "t-a", 2, &[])?, one(s, "other")?);
+    known(s, &[&matched, &other])?;
     let of = |request: ConsumerGroupHeartbeatRequest, regex: &str| ConsumerGroupHeartbeatRequest {
         subscribed_topic_names: None,
         subscribed_topic_regex: Some(regex.to_owned()),
@@ -273,45 +292,52 @@ fn regex(s: &mut Session, v: i16) -> Result<()> {
     };
     let pattern = format!("{}.*", s.topic("t-"));
     let first = member(s, v, "a regular expression", &of(consume(&group, "m", &[]), &pattern))?;
-    let first = gets(s, &first, 2)?;
+    let first = gets(s, &first, 2, When::Now)?;
     s.ask("everything again", v, &of(full_beat(&first, &[], Some(vec![])), &pattern))?;
     describe(s, "with a regular expression", &group)?;
     let anchored = of(first.beat(), &s.topic("t"));
     s.ask("a part of the names", v, &anchored)?;
-    let first = gets(s, &first, 0)?;
+    let first = gets(s, &first, 0, When::Now)?;
     describe(s, "with a part of the names", &group)?;
     let mut named = of(first.beat(), "");
     named.subscribed_topic_names = Some(owned(&[&a]));
     let first = member(s, v, "names instead", &named)?;
     describe(s, "with names instead", &group)?;
-    s.get(7, &super::requests::create(vec![to_create(&b, 1, 1)]))?;
-    wait_ready(s, &b, 1)?;
+    let b = one(s, "t-b")?;
+    known(s, &[&b])?;
     let mut both = of(first.beat(), &pattern);
     both.subscribed_topic_names = Some(owned(&[&a]));
     s.get(v, &both)?;
-    let first = gets(s, &first, 3)?;
+    let first = gets(s, &first, 3, When::Now)?;
     s.ask("names and a regular expression", v, &of(full_beat(&first, &[], Some(vec![])), &pattern)).map(drop)
 }
 
-/// Waits until a member has been given `partitions`, and takes them; the epoch is the one that it got them in.
-fn gets(s: &mut Session, member: &Consumer, partitions: usize) -> Result<Consumer> {
+/// Waits until a member has been given `partitions` and has given up all others.
+fn gets(s: &mut Session, member: &Consumer, partitions: usize, when: When) -> Result<Consumer> {
     let mut now = member.clone();
     s.settle(&format!("{} has {partitions} partitions", member.id), |s| {
         let response = s.get(DESCRIBE, &describe_consumers(&[&member.group]))?;
-        let beat = s.get(CONSUMER_HEARTBEAT, &ConsumerGroupHeartbeatRequest {
-            topic_partitions: Some(vec![]),
-            ..now.beat()
-        })?;
+        let owning = ConsumerGroupHeartbeatRequest { topic_partitions: Some(vec![]), ..now.beat() };
+        let beat = s.get(CONSUMER_HEARTBEAT, &owning)?;
         now.epoch = beat.member_epoch;
         let members = response.groups.iter().flat_map(|group| &group.members);
-        let mut of_member = members.filter(|described| described.member_id == member.id);
-        let has = of_member.next().map(|described| {
-            described.assignment.topic_partitions.iter().map(|topic| topic.partitions.len()).sum::<usize>()
-        });
+        let topics = members.filter(|described| described.member_id == member.id);
+        let topics = topics.flat_map(|described| &described.assignment.topic_partitions);
+        let has: usize = topics.map(|topic| topic.partitions.len()).sum();
         let stable = response.groups.iter().all(|group| group.group_state == "Stable");
-        Ok(stable && has == Some(partitions) && assigned(&beat) == 0)
+        let late = when == When::Now || now.epoch > member.epoch;
+        Ok(stable && late && has == partitions && assigned(&beat) == 0)
     })?;
     Ok(now)
+}
+
+/// When a member has what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Perhaps already.
+    Now,
+    /// Not in the epoch that it is in.
+    Later,
 }
 
 fn wrong_regex(s: &mut Session, v: i16) -> Result<()> {
@@ -327,7 +353,9 @@ fn wrong_regex(s: &mut Session, v: i16) -> Result<()> {
     describe(s, "after what was refused", &group)?;
     s.ask("empty, without names", v, &of("m", None, ""))?;
     s.ask("empty, with no names", v, &of("m", Some(&[]), ""))?;
-    for (at, regex) in ["(?i)a", "\\pL+", "(?P<n>a)", "a{1000}", "(?s).", "x{2}?", "\\Qa.b\\E", "[[:alpha:]]"].iter().enumerate() {
+    for (at, regex) in
+        ["(?i)a", "\\pL+", "(?P<n>a)", "a{1000}", "(?s).", "x{2}?", "\\Qa.b\\E", "[[:alpha:]]"].iter().enumerate()
+    {
         let id = format!("m{at}");
         let response = s.get(v, &of(&id, None, regex))?;
         s.note(&format!("ConsumerGroupHeartbeat: {regex:?}"), &format!("error_code={}", response.error_code));
@@ -341,201 +369,35 @@ fn topics_come(s: &mut Session, v: i16) -> Result<()> {
     let first = member(s, v, "a topic that is not there", &consume(&group, "m", &[&absent]))?;
     describe(s, "before the topic is there", &group)?;
     ready(s, "a", 1, &[])?;
-    let first = gets(s, &first, 1)?;
+    let first = gets(s, &first, 1, When::Now)?;
     describe(s, "when the topic is there", &group)?;
     let more = CreatePartitionsTopic { name: absent, count: 3, assignments: None };
     s.get(3, &CreatePartitionsRequest { topics: vec![more], timeout_ms: 10_000, validate_only: false })?;
-    let first = gets(s, &first, 3)?;
+    let first = gets(s, &first, 3, When::Now)?;
     s.ask("nothing has changed", v, &first.beat())?;
     describe(s, "with more partitions", &group)
 }
 
 fn topic_goes(s: &mut Session, v: i16) -> Result<()> {
     let (group, a, b) = (group(s, "g")?, one(s, "a")?, one(s, "b")?);
+    known(s, &[&a, &b])?;
     let first = member(s, v, "two topics", &consume(&group, "m", &[&a.name, &b.name]))?;
     s.get(5, &DeleteTopicsRequest { topic_names: vec![a.name], timeout_ms: 10_000, ..Default::default() })?;
     // What is shown leaves the topic out before the group knows of it.
-    s.settle("the group has heard of it", |s| Ok(s.get(v, &first.beat())?.member_epoch > first.epoch))?;
-    let first = gets(s, &first, 1)?;
+    let first = gets(s, &first, 1, When::Later)?;
     s.ask("nothing has changed", v, &first.beat())?;
     describe(s, "when a topic is gone", &group)
 }
 
 fn full(s: &mut Session, v: i16) -> Result<()> {
     let (group, topic) = (group(s, "g")?, one(s, "a")?);
+    known(s, &[&topic])?;
     for id in ["m1", "m2"] {
         consuming(s, &consume(&group, id, &[&topic.name]))?;
     }
     s.ask("a third", v, &consume(&group, "m3", &[&topic.name]))?;
     s.ask("the second again", v, &consume(&group, "m2", &[&topic.name]))?;
     s.ask("a classic third", JOIN, &join(&group, "", &[("range", &subscription(&[&topic.name])?)])).map(drop)
-}
-
-/// A group with classic members that are no consumers cannot be entered.
-fn no_consumers(s: &mut Session, v: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, one(s, "a")?);
-    let connect = JoinGroupRequest { protocol_type: "connect".to_owned(), ..join(&group, "", RANGE) };
-    let classic = stable(s, &connect)?;
-    s.ask("a consumer", v, &consume(&group, "m", &[&topic.name]))?;
-    s.ask("as if it were in", v, &Consumer { group: group.clone(), id: "m".to_owned(), epoch: 1 }.beat())?;
-    s.ask("leaves", v, &Consumer { group: group.clone(), id: "m".to_owned(), epoch: GONE }.beat())?;
-    s.ask("of the classic member", HEARTBEAT, &classic.heartbeat())?;
-    describe(s, "a classic group", &group)
-}
-
-/// An empty group changes its kind, and keeps its offsets.
-fn empty_classic(s: &mut Session, v: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
-    committed(s, &group, &topic, &[(0, 5)])?;
-    let first = member(s, v, "where there were offsets only", &consume(&group, "m", &[&topic.name]))?;
-    show_offsets(s, "of the new group", &group)?;
-    s.ask("leaves", v, &first.at(GONE).beat())?;
-    show(s, "when it has left", &group)?;
-    let classic = one_member(s, &group)?;
-    show(s, "with a classic member", &group)?;
-    s.ask("the classic member", LEAVE, &classic.leave())?;
-    s.ask("when the classic member has left", v, &consume(&group, "m", &[&topic.name]))?;
-    show_offsets(s, "in the end", &group)
-}
-
-/// A join request that tells what topics the member wants.
-fn classic_consumer(group: &str, id: &str, topics: &[&str]) -> Result<JoinGroupRequest> {
-    Ok(join(group, id, &[("range", &subscription(topics)?)]))
-}
-
-fn classic_sync(member: &Member) -> SyncGroupRequest {
-    SyncGroupRequest {
-        protocol_type: Some(CONSUMER.to_owned()),
-        protocol_name: Some("range".to_owned()),
-        ..member.sync(&[])
-    }
-}
-
-/// The bytes of a classic assignment of some partitions of one topic.
-fn classic_assignment(topic: &str, partitions: &[u8]) -> String {
-    let mut bytes = vec![0, 3, 0, 0, 0, 1, 0, topic.len() as u8];
-    bytes.extend_from_slice(topic.as_bytes());
-    bytes.extend_from_slice(&[0, 0, 0, partitions.len() as u8]);
-    bytes.extend(partitions.iter().flat_map(|partition| [0, 0, 0, *partition]));
-    bytes.extend_from_slice(&[0, 0, 0, 0]);
-    bytes.iter().map(|byte| char::from(*byte)).collect()
-}
-
-/// The first consumer turns a classic group into one of its kind; the classic member stays in.
-fn upgrade(s: &mut Session, v: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
-    let request = classic_consumer(&group, "", &[&topic.name])?;
-    let classic = super::group_requests::joined(s, &request)?;
-    let assignment = classic_assignment(&topic.name, &[0, 1]);
-    s.get(SYNC, &classic.sync(&[(&classic, &assignment)]))?;
-    let first = member(s, v, "the first consumer", &consume(&group, "m", &[&topic.name]))?;
-    describe(s, "with both kinds", &group)?;
-    show(s, "as a classic group", &group)?;
-    s.ask("of the classic member", HEARTBEAT, &classic.heartbeat())?;
-    let request = classic_consumer(&group, &classic.id, &[&topic.name])?;
-    let classic = joins(s, JOIN, "the classic member", &request)?;
-    s.ask("of the classic member", SYNC, &classic_sync(&classic))?;
-    s.ask("of the classic member, in another generation", SYNC, &classic_sync(&classic.at(77)))?;
-    s.ask("of the classic member, in another generation", HEARTBEAT, &classic.at(77).heartbeat())?;
-    describe(s, "when the classic member came again", &group)?;
-    s.ask("the first consumer again", v, &first.beat())?;
-    s.ask("the consumer as a classic member", HEARTBEAT, &first.classic().heartbeat())?;
-    s.ask("the classic member", LEAVE, &classic.leave())?;
-    s.ask("the first consumer, now alone", v, &first.beat())?;
-    describe(s, "with consumers only", &group)
-}
-
-/// When the last consumer leaves, the classic members are a classic group again.
-fn downgrade(s: &mut Session, v: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
-    let first = consuming(s, &consume(&group, "m", &[&topic.name]))?;
-    let request = classic_consumer(&group, "", &[&topic.name])?;
-    let classic = joins(s, JOIN, "a classic member", &request)?;
-    s.ask("of the classic member", SYNC, &classic_sync(&classic))?;
-    s.ask("the consumer leaves", v, &first.at(GONE).beat())?;
-    show(s, "with classic members only", &group)?;
-    describe(s, "with classic members only", &group)?;
-    s.ask("of the classic member", HEARTBEAT, &classic.heartbeat())?;
-    let request = classic_consumer(&group, &classic.id, &[&topic.name])?;
-    let classic = joins(s, JOIN, "the classic member", &request)?;
-    s.ask("of the classic member, which leads", SYNC, &classic.sync(&[(&classic, "all")]))?;
-    show(s, "in the end", &group)
-}
-
-/// A static member comes back with the other protocol.
-fn static_upgrade(s: &mut Session, v: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
-    let instance = Some("i".to_owned());
-    let request =
-        JoinGroupRequest { group_instance_id: instance.clone(), ..classic_consumer(&group, "", &[&topic.name])? };
-    let classic = stable(s, &request)?;
-    let consumer =
-        ConsumerGroupHeartbeatRequest { instance_id: instance, ..consume(&group, "m", &[&topic.name]) };
-    s.ask("the instance as a consumer", v, &consumer)?;
-    describe(s, "as a consumer", &group)?;
-    s.ask("of the instance under its old id", HEARTBEAT, &classic.heartbeat()).map(drop)
-}
-
-fn static_downgrade(s: &mut Session, v: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
-    let instance = Some("i".to_owned());
-    let consumer = ConsumerGroupHeartbeatRequest {
-        instance_id: instance.clone(),
-        ..consume(&group, "m", &[&topic.name])
-    };
-    let old = consuming(s, &consumer)?;
-    let request = JoinGroupRequest { group_instance_id: instance, ..classic_consumer(&group, "", &[&topic.name])? };
-    let classic = joins(s, JOIN, "the instance as a classic member", &request)?;
-    show(s, "as a classic member", &group)?;
-    s.ask("of the instance, which leads", SYNC, &classic.sync(&[(&classic, "all")]))?;
-    s.ask("under its old id", v, &old.beat()).map(drop)
-}
-
-fn unreadable_subscription(s: &mut Session, v: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, one(s, "a")?);
-    let classic = one_member(s, &group)?;
-    s.ask("a consumer", v, &consume(&group, "m", &[&topic.name]))?;
-    s.ask("of the classic member", HEARTBEAT, &classic.heartbeat())?;
-    describe(s, "in the end", &group)
-}
-
-/// What a classic member may be to enter a group of consumers.
-fn classic_joins(s: &mut Session, _: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, ready(s, "a", 2, &[])?);
-    consuming(s, &consume(&group, "m", &[&topic.name]))?;
-    let good = classic_consumer(&group, "", &[&topic.name])?;
-    s.ask("another protocol type", JOIN, &JoinGroupRequest { protocol_type: "connect".to_owned(), ..good.clone() })?;
-    s.ask("no protocols", JOIN, &join(&group, "", &[]))?;
-    s.ask("a subscription that cannot be read", JOIN, &join(&group, "", RANGE))?;
-    s.ask("an unknown member", JOIN, &JoinGroupRequest { member_id: "nobody".to_owned(), ..good.clone() })?;
-    let unreadable = JoinGroupRequest { group_instance_id: Some("i".to_owned()), ..join(&group, "", RANGE) };
-    s.ask("an instance whose subscription cannot be read", JOIN, &unreadable)?;
-    let instance = JoinGroupRequest { group_instance_id: Some("i".to_owned()), ..good };
-    let classic = joins(s, JOIN, "an instance", &instance)?;
-    describe(s, "with both", &group)?;
-    s.ask("of the instance", SYNC, &classic_sync(&classic))?;
-    s.ask("of the instance with another protocol", SYNC, &SyncGroupRequest {
-        protocol_name: Some("roundrobin".to_owned()),
-        ..classic_sync(&classic)
-    })?;
-    s.ask("of another instance", HEARTBEAT, &classic.instance("i2").heartbeat())?;
-    s.ask("of the instance under another id", HEARTBEAT, &classic.called("nobody").heartbeat())?;
-    s.ask("of the instance", LEAVE, &classic.leave()).map(drop)
-}
-
-/// A consumer's member cannot be meant by the classic protocol.
-fn classic_apis(s: &mut Session, _: i16) -> Result<()> {
-    let (group, topic) = (group(s, "g")?, one(s, "a")?);
-    let first = consuming(s, &consume(&group, "m", &[&topic.name]))?.classic();
-    for (label, member) in [("a consumer", first.clone()), ("nobody", first.called("nobody"))] {
-        s.ask(label, HEARTBEAT, &member.heartbeat())?;
-        s.ask(label, SYNC, &classic_sync(&member))?;
-        s.ask(label, LEAVE, &member.leave())?;
-    }
-    s.get(CONSUMER_HEARTBEAT, &Consumer { group: group.clone(), id: first.id.clone(), epoch: GONE }.beat())?;
-    s.ask("of an empty group", HEARTBEAT, &first.heartbeat())?;
-    s.ask("of an empty group", SYNC, &classic_sync(&first))?;
-    s.ask("of an empty group", LEAVE, &first.leave()).map(drop)
 }
 
 pub(super) fn describe_cases() -> Vec<Case> {
@@ -546,6 +408,7 @@ pub(super) fn describe_cases() -> Vec<Case> {
 fn describe_some(s: &mut Session, v: i16) -> Result<()> {
     let (first, second) = (group(s, "g")?, s.topic("h"));
     let (a, b) = (ready(s, "a", 2, &[])?, one(s, "b")?);
+    known(s, &[&a, &b])?;
     let names = [&a.name[..], &b.name[..]];
     let request = ConsumerGroupHeartbeatRequest {
         instance_id: Some("i".to_owned()),
@@ -558,10 +421,8 @@ fn describe_some(s: &mut Session, v: i16) -> Result<()> {
     let gone = consuming(s, &consume(&second, "m", &names))?;
     s.get(CONSUMER_HEARTBEAT, &gone.at(GONE).beat())?;
     s.ask("two", v, &describe_consumers(&[&first, &second]))?;
-    let with_operations = ConsumerGroupDescribeRequest {
-        include_authorized_operations: true,
-        ..describe_consumers(&[&first, &second])
-    };
+    let with_operations =
+        ConsumerGroupDescribeRequest { include_authorized_operations: true, ..describe_consumers(&[&first, &second]) };
     s.ask("with operations", v, &with_operations)?;
     s.ask("one twice", v, &describe_consumers(&[&second, &second])).map(drop)
 }
@@ -572,11 +433,8 @@ fn describe_unknown(s: &mut Session, v: i16) -> Result<()> {
     s.ask("one that is unknown", v, &describe_consumers(&[&unknown]))?;
     s.ask("a classic one", v, &describe_consumers(&[&classic]))?;
     s.ask("no group's name", v, &describe_consumers(&[""]))?;
-    let with_operations = ConsumerGroupDescribeRequest {
-        include_authorized_operations: true,
-        ..describe_consumers(&[&unknown])
-    };
+    let with_operations =
+        ConsumerGroupDescribeRequest { include_authorized_operations: true, ..describe_consumers(&[&unknown]) };
     s.ask("with operations", v, &with_operations)?;
     s.ask("none", v, &describe_consumers(&[])).map(drop)
 }
-

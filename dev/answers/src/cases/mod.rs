@@ -26,6 +26,7 @@ mod group_requests;
 mod groups_admin;
 mod groups_classic;
 mod groups_consumer;
+mod groups_mixed;
 mod list_offsets;
 mod metadata;
 mod others;

@@ -50,6 +50,7 @@ pub(super) fn find_coordinator() -> Vec<Case> {
     let api = ApiKey::FindCoordinator;
     vec![
         Case::each("group", api, coordinator_of_group),
+        Case::some("no_group", &[0, 1, 3, 4], coordinator_of_no_group),
         Case::some("transactional_id", &[1, 3, 4, 6], |s, v| coordinator(s, v, 1)),
         Case::some("unknown_types", &[1, 4, 5, 6], coordinator_of_unknown),
         Case::newest("strange_keys", api, coordinator_of_strange),
@@ -91,6 +92,11 @@ fn coordinator(s: &mut Session, v: i16, key_type: i8) -> Result<()> {
 
 fn coordinator_of_group(s: &mut Session, v: i16) -> Result<()> {
     coordinator(s, v, 0)
+}
+
+fn coordinator_of_no_group(s: &mut Session, v: i16) -> Result<()> {
+    coordinator_there(s, 0)?;
+    s.ask("no key", v, &coordinator_request(&[""], 0)).map(drop)
 }
 
 fn coordinator_of_unknown(s: &mut Session, v: i16) -> Result<()> {

@@ -98,11 +98,18 @@ fn unsupported_version(s: &mut Session, _: i16) -> Result<()> {
         (2, 0),
         (3, 14),
         (3, -1),
+        (8, 1),
+        (8, 11),
+        (9, 0),
+        (9, 11),
         (10, 7),
+        (11, 10),
         (19, 1),
         (20, 0),
         (32, 0),
+        (42, 3),
         (60, 3),
+        (68, 2),
         (75, 1),
     ] {
         s.send_raw(&format!("api {api}, version {version}"), &head(api, version))?;

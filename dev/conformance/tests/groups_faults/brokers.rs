@@ -95,8 +95,8 @@ impl Mixed {
 
     /// The leader is known still; it joins again with the process and hands everything to that.
     fn come_back(&mut self, broker: &Broker) -> Result<()> {
-        self.leader.raw = Raw::connect(&broker.bootstrap())?;
-        let heartbeat = settled(|| self.leader.heartbeat())?;
+        self.leader.raw = at_coordinator(&broker.bootstrap(), &self.group.id)?;
+        let heartbeat = self.leader.heartbeat()?;
         ensure!(heartbeat != ErrorCode::UnknownMemberId.code(), "the leader is forgotten");
         // The process may join later than the leader: then that leads a generation of its own first.
         let process = loop {

@@ -59,7 +59,12 @@ impl Group {
 
     /// Sends so many records, spread over the partitions, and waits until all are acknowledged.
     pub(crate) fn send(&self, count: i32) -> Result<()> {
-        let settings = [("enable.idempotence", "true"), ("linger.ms", "1"), ("reconnect.backoff.max.ms", "500")];
+        let settings = [
+            ("enable.idempotence", "true"),
+            ("max.in.flight.requests.per.connection", "1"),
+            ("linger.ms", "1"),
+            ("reconnect.backoff.max.ms", "500"),
+        ];
         let producer: ThreadedProducer<DefaultProducerContext> = config(&self.bootstrap, &settings).create()?;
         for number in 0..count {
             let partition = number % self.partitions;

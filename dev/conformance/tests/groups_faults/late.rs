@@ -121,8 +121,10 @@ fn parked_twice(broker: &Broker) -> Result<()> {
     first.send_join()?;
     await_state(&scene.bootstrap, &scene.group, "PreparingRebalance", 2)?;
     second.send_join()?;
-    // An id that nobody uses is no member.
-    scene.classic()?.ask_id()?;
+    // An id that nobody joins with is waited for, but no longer than its session, and is no member.
+    let mut nobody = scene.classic()?;
+    nobody.session_ms = 1_000;
+    nobody.ask_id()?;
     let joined = leader.join()?;
     ensure!(joined.members.len() == 2, "{joined:?}");
     let joined = second.joined()?;

@@ -7,12 +7,15 @@ use ottla_conformance::{Broker, Suite};
 use crate::feed::Group;
 
 pub(crate) fn run(suite: &mut Suite, broker: &Broker) {
-    for protocol in Protocol::ALL {
-        suite.case(&format!("member_killed_{protocol:?}").to_lowercase(), || killed(broker, protocol));
+    let bodies: [(&str, fn(&Broker, Protocol) -> Result<()>); 2] = [("killed", killed), ("paused", paused)];
+    let mut cases: Vec<(String, Box<dyn FnOnce() -> Result<()> + Send>)> = Vec::new();
+    for (name, body) in bodies {
+        for protocol in Protocol::ALL {
+            let name = format!("member_{name}_{protocol:?}").to_lowercase();
+            cases.push((name, Box::new(move || body(broker, protocol))));
+        }
     }
-    for protocol in Protocol::ALL {
-        suite.case(&format!("member_paused_{protocol:?}").to_lowercase(), || paused(broker, protocol));
-    }
+    suite.together(cases);
 }
 
 /// Two members that share four partitions.

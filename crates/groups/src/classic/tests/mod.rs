@@ -1,4 +1,5 @@
-//! Classic groups from outside: requests and time in; replies and records out. Every step of every test checks the laws.
+//! Classic groups from outside: requests and time in; replies and records out. Every step of every test checks the
+//! laws.
 #![allow(clippy::unwrap_used)] // a test may
 
 mod joining;

@@ -134,7 +134,8 @@ fn play(ops: Vec<Op>, dynamic: usize, max_size: i32) {
     assert_eq!(world.shard.next_deadline(), None);
 }
 
-/// All that was said of a generation fits together. Where processes take over from others, a generation's leader may change.
+/// All that was said of a generation fits together. Where processes take over from others, a generation's leader may
+/// change.
 fn agree(world: &World, one_leader: bool) {
     let mut generations: BTreeMap<i32, &JoinGroupResponse> = BTreeMap::new();
     for reply in world.replies.values() {

@@ -29,11 +29,7 @@ pub(crate) struct Member<'a> {
 }
 
 /// The assignment that the assignor called `name` makes; none where there is no such assignor.
-pub(crate) fn assign(
-    name: &str,
-    members: &[Member<'_>],
-    partition_counts: &BTreeMap<Uuid, i32>,
-) -> Option<Assignment> {
+pub(crate) fn assign(name: &str, members: &[Member<'_>], partition_counts: &BTreeMap<Uuid, i32>) -> Option<Assignment> {
     match name {
         "range" => Some(range::assign(members, partition_counts)),
         "uniform" => Some(uniform::assign(members, partition_counts)),

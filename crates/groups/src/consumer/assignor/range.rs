@@ -1,9 +1,9 @@
 //! `range`: each topic is cut into as many ranges as it has subscribers, and they take them in their order.
 //!
-//! Static members come first, by instance id, then the others by member id. Invariants: a member's partitions of a topic
-//! are contiguous; sizes differ by at most one, the larger ones first; where members read the same topics with the
-//! same number of partitions they have the same numbers of each (co-partitioning). What members have now plays no part:
-//! static members keep their place because their instance id does.
+//! Static members come first, by instance id, then the others by member id. Invariants: a member's partitions of a
+//! topic are contiguous; sizes differ by at most one, the larger ones first; where members read the same topics with
+//! the same number of partitions they have the same numbers of each (co-partitioning). What members have now plays no
+//! part: static members keep their place because their instance id does.
 
 use std::collections::BTreeMap;
 

@@ -91,9 +91,8 @@ fn differing() -> impl Strategy<Value = Subscriptions> {
 
 /// Members that all read the same.
 fn equal() -> impl Strategy<Value = Subscriptions> {
-    (btree_set(ids(), 1..9), btree_set((0..7_u8).prop_map(topic), 1..6)).prop_map(|(ids, subscribed)| {
-        ids.into_iter().map(|id| (id, subscribed.clone())).collect()
-    })
+    (btree_set(ids(), 1..9), btree_set((0..7_u8).prop_map(topic), 1..6))
+        .prop_map(|(ids, subscribed)| ids.into_iter().map(|id| (id, subscribed.clone())).collect())
 }
 
 /// What members could claim to have: partitions twice, not there, or of topics that they do not read.
@@ -127,7 +126,8 @@ proptest! {
 
     #[test]
     fn when_a_member_leaves_only_its_partitions_move(
-        mut subscriptions in equal(), counts in partition_counts(), now in claims(), pick in any::<prop::sample::Index>(),
+        mut subscriptions in equal(), counts in partition_counts(), now in claims(),
+        pick in any::<prop::sample::Index>(),
     ) {
         let before = uniform(&subscriptions, &now, &counts);
         let leaver = subscriptions.keys().nth(pick.index(subscriptions.len())).unwrap().clone();
@@ -207,6 +207,15 @@ fn a_newcomer_gets_some_of_each_topic() {
     for id in [1, 2, 3] {
         assert_eq!(after["m3"][&topic(id)].len(), 3, "{after:?}");
     }
+}
+
+#[test]
+fn nobody_gives_more_than_it_must() {
+    let counts = BTreeMap::from([(topic(1), 100), (topic(2), 100)]);
+    let whole = |number: u8| BTreeMap::from([(topic(number), (0..100).collect())]);
+    let now = Assignment::from([("m1".to_owned(), whole(1)), ("m2".to_owned(), whole(2))]);
+    let after = uniform(&all_read(&["m1", "m2", "m3"], &[1, 2]), &now, &counts);
+    assert_eq!(gained(&now, &after), BTreeMap::from([("m3".to_owned(), 66)]));
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! `uniform`: members have as many partitions as each other, as far as their subscriptions allow, and keep what they have.
+//! `uniform`: members have as many partitions as each other, as far as their subscriptions allow, and keep what they
+//! have.
 //!
-//! Invariants: of two subscribers of a topic, the one that has some of it has at most one partition more in all; so with
-//! equal subscriptions all members are within one of each other. An assignment that fulfils this and leaves nothing out
-//! stays as it is.
+//! Invariants: of two subscribers of a topic, the one that has some of it has at most one partition more in all; so
+//! with equal subscriptions all members are within one of each other. An assignment that fulfils this and leaves
+//! nothing out stays as it is.
 //!
 //! It is worked out in numbers, how many partitions of which topic each member has: what members have now is counted,
 //! what nobody has goes to whoever has least, and then partitions move from who has most to who has least. Only at the
@@ -82,7 +83,8 @@ impl Plan {
             }
             // No short circuit: every topic has its turn, so that no topic gives all that a newcomer gets.
             let load = &mut self.load;
-            let moved = self.shares.iter_mut().fold(false, |moved, share| share.level(load, &floors, moves_max) | moved);
+            let moved =
+                self.shares.iter_mut().fold(false, |moved, share| share.level(load, &floors, moves_max) | moved);
             if !moved {
                 return;
             }
@@ -91,7 +93,8 @@ impl Plan {
     }
 
     /// Below what nobody is to fall. Where all read the same it is known how much each will have in the end, and who
-    /// never gives more than it must gets nothing back: no partition moves that could stay. Elsewhere there is no floor.
+    /// never gives more than it must gets nothing back: no partition moves that could stay. Elsewhere there is no
+    /// floor.
     fn floors(&self) -> Vec<u32> {
         let members = self.load.len();
         if members == 0 || self.shares.iter().any(|share| share.topic.subscribers.len() < members) {

@@ -6,12 +6,12 @@ use super::*;
 
 /// Each line: a pattern, names that fit it, names that do not.
 fn check(pattern: &str, fits: &[&str], others: &[&str]) {
-    let compiled = compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+    let compiled = compile(pattern).unwrap_or_else(|error| panic!("{pattern:.40}: {error}"));
     for name in fits {
-        assert!(compiled.matches(name), "{pattern} does not fit {name}");
+        assert!(compiled.matches(name), "{pattern:.40} does not fit {name}");
     }
     for name in others {
-        assert!(!compiled.matches(name), "{pattern} fits {name}");
+        assert!(!compiled.matches(name), "{pattern:.40} fits {name}");
     }
 }
 
@@ -82,6 +82,7 @@ fn groups_and_flags() {
     check("(a(?i)b)c", &["abc", "aBc"], &["abC"]);
     check("(?i)a(?-i)b", &["Ab", "ab"], &["aB"]);
     check("(?i-i)a", &["a"], &["A"]);
+    check("(?:(?i)a)(?s:b)", &["Ab"], &["aB"]);
     check("(?)a(?:)b(?ii)c", &["abc", "abC"], &["aBc"]);
     check(r"a\b\Bc|\bd\b", &["d"], &["ac"]);
 }
@@ -159,9 +160,12 @@ fn bombs_are_refused() {
     }
     assert_eq!(compile(&"(".repeat(2_000)).err(), Some(Invalid::MissingParenthesis));
     assert!(compile(&format!("{}a{}", "(".repeat(2_000), ")".repeat(2_000))).is_err());
-    // Long, but what somebody may want: all of a few hundred topics.
-    let topics: Vec<_> = (0..300).map(|number| format!("service.{number}.events")).collect();
-    check(&topics.join("|"), &["service.17.events", "service.299.events"], &["service.300.events"]);
+    // Long, but what somebody may want.
+    let topics: Vec<_> = (0..900).map(|number| format!("service.{number}.some-events.v{number}")).collect();
+    check(&topics.join("|"), &["service.17.some-events.v17"], &["service.17.some-events.v18"]);
+    let longest: Vec<_> = (0..130).map(|number| format!("{number:0>249}")).collect();
+    check(&longest.join("|"), &[&longest[129]], &[&"0".repeat(250)]);
+    check(r"[^.]{1,249}\.?(?i)[a-z.]{0,249}", &["abc", "abc.De"], &["..1"]);
 }
 
 proptest! {

@@ -1,9 +1,9 @@
 //! RE2J's syntax to that of the `regex` crate.
 //!
-//! Both descend from RE2, and most of what one takes the other does. A pattern is read here as RE2J reads it, so that its
-//! errors come out; written is the least that the crate understands: every character that could mean something to it as
-//! its number, groups without names, classes in full. `\d`, `\s` and `\w` are ASCII, as in RE2J. Word boundaries are the
-//! crate's, which see the same in topic names.
+//! Both descend from RE2, and most of what one takes the other does. A pattern is read here as RE2J reads it, so that
+//! its errors come out; written is the least that the crate understands: every character that could mean something to
+//! it as its number, groups without names, classes in full. `\d`, `\s` and `\w` are ASCII, as in RE2J. Word
+//! boundaries are the crate's, which see the same in topic names.
 //!
 //! Invariant: parentheses of what is written are balanced, so that it can be put between others.
 

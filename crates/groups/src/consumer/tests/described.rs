@@ -93,7 +93,8 @@ fn a_group_knows_what_it_is_subscribed_to() {
     world.create("a", 1);
     world.create("logs-1", 1);
     world.join("m", &["a"]);
-    let pattern = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("logs-.*".to_owned()), ..joining("n", &[]) };
+    let pattern =
+        ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("logs-.*".to_owned()), ..joining("n", &[]) };
     world.send(pattern);
     let group = world.group();
     assert!(group.is_subscribed("a") && group.is_subscribed("logs-1") && !group.is_subscribed("b"));

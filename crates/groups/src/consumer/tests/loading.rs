@@ -57,10 +57,7 @@ fn giving_up_is_still_asked_for_and_still_has_an_end() {
     world.leave("m");
     world.pass(INTERVAL_MS);
     world.create("b", 1);
-    let other = ConsumerGroupHeartbeatRequest {
-        subscribed_topic_names: Some(vec!["b".to_owned()]),
-        ..beating("n", 3)
-    };
+    let other = ConsumerGroupHeartbeatRequest { subscribed_topic_names: Some(vec!["b".to_owned()]), ..beating("n", 3) };
     world.send(other);
     world.restart();
     let epoch = world.group().members["n"].epoch;
@@ -74,7 +71,7 @@ fn giving_up_is_still_asked_for_and_still_has_an_end() {
 
 #[test]
 fn records_of_members_that_are_gone_mean_nothing() {
-    let mut world = stable_group();
+    let world = stable_group();
     let log = world.log.clone();
     let tombstones = world.group().tombstones(GROUP);
     let mut shard = GroupShard::new(Arc::clone(&world.shard.settings));

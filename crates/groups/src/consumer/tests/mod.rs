@@ -8,6 +8,7 @@ mod joining;
 mod leaving;
 mod loading;
 mod migrating;
+mod olds;
 mod patterns;
 mod rebalancing;
 mod refused;
@@ -230,7 +231,8 @@ impl World {
 
     /// A member says what it owns.
     fn own(&mut self, member: &str, epoch: i32, owned: &[(&str, &[i32])]) -> String {
-        let request = ConsumerGroupHeartbeatRequest { topic_partitions: Some(self.owned(owned)), ..beating(member, epoch) };
+        let request =
+            ConsumerGroupHeartbeatRequest { topic_partitions: Some(self.owned(owned)), ..beating(member, epoch) };
         let response = self.send(request);
         self.show(&response)
     }
@@ -327,8 +329,4 @@ fn joining(member: &str, topics: &[&str]) -> ConsumerGroupHeartbeatRequest {
         topic_partitions: Some(Vec::new()),
         ..beating(member, 0)
     }
-}
-
-fn set(numbers: &[i32]) -> BTreeSet<i32> {
-    numbers.iter().copied().collect()
 }

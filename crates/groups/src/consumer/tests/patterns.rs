@@ -99,7 +99,8 @@ fn names_and_a_pattern_add_up() {
     for topic in ["a", "b", "c"] {
         world.create(topic, 1);
     }
-    let both = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("b|a".to_owned()), ..joining("m", &["c", "a"]) };
+    let both =
+        ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("b|a".to_owned()), ..joining("m", &["c", "a"]) };
     assert_eq!(say(&mut world, both), "2: a[0] b[0] c[0]");
 }
 
@@ -110,4 +111,24 @@ fn a_restart_looks_once_more_and_writes_nothing() {
     say(&mut world, by_pattern("m", 0, "a"));
     world.restart();
     assert_eq!(world.written(|world| assert_eq!(world.beat("m", 2), "2")), "");
+}
+
+#[test]
+fn many_patterns_are_looked_at_a_few_at_a_time() {
+    let mut world = World::new();
+    for number in 0..100 {
+        say(&mut world, by_pattern(&format!("m{number:02}"), 0, &format!("t|x{number:02}")));
+    }
+    world.beat("m00", 1);
+    world.create("t", 1);
+    let resolved = |world: &World| world.group().regexes.values().filter(|regex| regex.topics.contains("t")).count();
+    world.pass(INTERVAL_MS);
+    let epoch = |world: &World| world.group().members["m00"].epoch;
+    let mut seen = vec![resolved(&world)];
+    for _ in 0..3 {
+        let at = epoch(&world);
+        world.beat("m00", at);
+        seen.push(resolved(&world));
+    }
+    assert_eq!(seen, [0, 64, 100, 100]);
 }

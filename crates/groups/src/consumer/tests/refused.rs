@@ -28,7 +28,11 @@ fn what_must_be_there() {
     check(1, joining(" ", &["a"]), &invalid("MemberId can't be empty."));
     check(0, beating("", 1), &invalid("MemberId can't be empty."));
     check(0, beating("", -1), &invalid("MemberId can't be empty."));
-    check(1, ConsumerGroupHeartbeatRequest { group_id: "\t".to_owned(), ..joins() }, &invalid("GroupId can't be empty."));
+    check(
+        1,
+        ConsumerGroupHeartbeatRequest { group_id: "\t".to_owned(), ..joins() },
+        &invalid("GroupId can't be empty."),
+    );
     check(
         1,
         ConsumerGroupHeartbeatRequest { instance_id: some(""), ..joins() },

@@ -37,8 +37,7 @@ fn a_restart_in_time_is_no_rebalance() {
     world.pass(10_000);
     let written = world.written(|world| assert_eq!(say(world, comes("o")), "3: a[0]"));
     assert_eq!(
-        written,
-        "-Current(m) -Target(m) -Member(m) Member(o) Target(o) Current(o) Current(o)",
+        written, "-Current(m) -Target(m) -Member(m) Member(o) Target(o) Current(o) Current(o)",
         "the predecessor's place, then the step into its epoch"
     );
     assert_eq!(world.epochs(), (3, 3));
