@@ -45,7 +45,9 @@ pub enum GroupRecord {
     Current(ConsumerGroupCurrentMemberAssignmentKey, Option<ConsumerGroupCurrentMemberAssignmentValue>),
     Regex(ConsumerGroupRegularExpressionKey, Option<ConsumerGroupRegularExpressionValue>),
     /// Of a kind that means nothing here: another family's, or one that newer versions no longer write.
-    Other { kind: i16 },
+    Other {
+        kind: i16,
+    },
 }
 
 /// Why a record of the internal topic cannot be read.

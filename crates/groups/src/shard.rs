@@ -20,6 +20,7 @@ pub(crate) type Decided = Decision<GroupRecord, GroupReply>;
 
 /// A group with members, or that had some. A group that only stores offsets is in [`Offsets`] alone.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // both are large, and most groups are classic
 pub(crate) enum Group {
     Classic(ClassicGroup),
     Consumer(ConsumerGroup),

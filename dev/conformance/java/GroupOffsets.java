@@ -229,7 +229,7 @@ final class GroupOffsets {
 
     private void many() throws Exception {
         try (Group group = new Group(clients, Protocol.CLASSIC_RANGE)) {
-            String topic = group.topic(200);
+            String topic = group.topic(100);
             Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
             group.partitions().forEach(place -> offsets.put(place, new OffsetAndMetadata(place.partition() * 10L)));
             try (var consumer = clients.consumer("group.id", group.id)) {
@@ -237,7 +237,7 @@ final class GroupOffsets {
                 Cases.equal(consumer.committed(group.partitions()), offsets, "asked for by name");
             }
             Cases.equal(group.offsets(), offsets, "all of the group");
-            Cases.equal(group.offsets().containsKey(new TopicPartition(topic, 199)), true, "the last one");
+            Cases.equal(group.offsets().containsKey(new TopicPartition(topic, 99)), true, "the last one");
         }
     }
 

@@ -13,6 +13,9 @@ use crate::broker::Broker;
 use crate::lines::Line;
 use crate::{dump, lines};
 
+/// A case that may run beside others.
+pub type Body<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
 /// The cases of one suite so far.
 #[derive(Debug)]
 pub struct Suite {
@@ -73,7 +76,7 @@ impl Suite {
     }
 
     /// Runs cases that mostly wait, all at once.
-    pub fn together<'a>(&mut self, cases: Vec<(String, Box<dyn FnOnce() -> Result<()> + Send + 'a>)>) {
+    pub fn together<'a>(&mut self, cases: Vec<(String, Body<'a>)>) {
         let (wanted, left_out): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(name, _)| !self.is_left_out(name));
         self.left_out += left_out.len();
         let results: Vec<_> = std::thread::scope(|scope| {

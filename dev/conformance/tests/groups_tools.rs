@@ -238,7 +238,10 @@ fn resets(suite: &mut Suite, broker: &Broker, tools: &Tools) {
     }
     suite.case("reset_offsets_export_and_from_file", || {
         let exported = reset(&["--to-offset", "25", "--export", "--dry-run"])?;
-        ensure!(exported.contains(&format!("\"{topic}\",0,25")) || exported.contains(&format!("{topic},0,25")), "{exported}");
+        ensure!(
+            exported.contains(&format!("\"{topic}\",0,25")) || exported.contains(&format!("{topic},0,25")),
+            "{exported}"
+        );
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), format!("{topic},0,26\n"))?;
         let path = file.path().to_string_lossy().into_owned();
@@ -322,7 +325,10 @@ fn others(suite: &mut Suite, broker: &Broker, tools: &Tools) {
             let text = tools.run(VERIFIABLE, &[&arguments[..], &["--group-protocol", protocol]].concat())?;
             ensure!(text.contains("\"partitions_assigned\"") && text.contains("\"shutdown_complete\""), "{text}");
             let commits = text.lines().filter(|line| line.contains("offsets_committed"));
-            ensure!(commits.clone().count() > 0 && commits.clone().all(|line| line.contains("\"success\":true")), "{text}");
+            ensure!(
+                commits.clone().count() > 0 && commits.clone().all(|line| line.contains("\"success\":true")),
+                "{text}"
+            );
             ensure!(offsets_of(tools, &group, &topic, "0")?.0 == 1000, "not committed");
             Ok(())
         });
@@ -362,7 +368,10 @@ fn offsets_topic(suite: &mut Suite, broker: &mut Broker, tools: &Tools) {
     });
     suite.case("console_consumer_reads_the_groups", || {
         let text = formatted(tools, &partition, GROUPS_FORMATTER)?;
-        ensure!(text.contains(&format!("\"group\":\"{group}\"")) && text.contains("\"protocolType\":\"consumer\""), "{text}");
+        ensure!(
+            text.contains(&format!("\"group\":\"{group}\"")) && text.contains("\"protocolType\":\"consumer\""),
+            "{text}"
+        );
         Ok(())
     });
     suite.case("dump_tool_reads_the_offsets", || {

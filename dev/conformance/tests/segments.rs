@@ -60,7 +60,8 @@ fn main() -> ExitCode {
             Ok(())
         });
         suite.case("stop", || kafka.stop().map(drop).and_then(|()| ottla.stop()));
-        for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint", "log-start-offset-checkpoint"] {
+        for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint", "log-start-offset-checkpoint"]
+        {
             suite.case(name, || same_checkpoint(&ottla.data(), &kafka.data(), name));
         }
         suite.case("leader-epoch-checkpoint", || same_epochs(&ottla.data(), &kafka.data()));

@@ -33,11 +33,15 @@ impl<'a> After<'a> {
 
     /// The members, in the order of their ids.
     pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
-        let stays = |member: &&Member| !self.gone.iter().any(|gone| gone.id == member.id);
-        let mut members: BTreeMap<&str, &Member> =
-            self.group.members.values().filter(stays).map(|member| (member.id.as_str(), member)).collect();
-        members.extend(self.come.map(|come| (come.id.as_str(), come)));
+        let members: BTreeMap<&str, &Member> =
+            self.members_unordered().map(|member| (member.id.as_str(), member)).collect();
         members.into_values()
+    }
+
+    /// The members; for who may stop at the first.
+    pub(super) fn members_unordered(&self) -> impl Iterator<Item = &Member> {
+        let stays = |member: &&Member| !self.gone.iter().any(|gone| gone.id == member.id);
+        self.group.members.values().filter(stays).chain(self.come)
     }
 
     /// What a pattern is known to match.

@@ -26,6 +26,7 @@ use super::{
     member::{Member, MemberState},
     protocol,
     seat::check_owner,
+    target::may_assign,
 };
 use crate::{
     request::GroupReply,
@@ -138,7 +139,7 @@ fn beat(shard: &mut GroupShard, now: Millis, image: &MetadataImage, request: &He
     let group = shard.consumer(group_id).ok_or_else(|| Refused::GroupNotFound(group_id.clone()))?;
     let instance_id = request.group_instance_id.as_deref();
     let (member, metadata) = find(group, group_id, &request.member_id, instance_id, request.generation_id)?;
-    let interval_ms = shard.settings.assignment_interval_ms(image, group_id);
+    let context = Context { now, image, settings: &shard.settings, group_id };
     let must_join = match member.state {
         MemberState::UnrevokedPartitions => true,
         MemberState::UnreleasedPartitions if !group.waits_for_others(member) => true,

@@ -34,7 +34,7 @@ pub(crate) fn describe(shard: &GroupShard, image: &MetadataImage, group_id: Stri
     };
     DescribedGroup {
         error_code: refused.code().code(),
-        error_message: Some(refused.to_string()),
+        error_message: Some(refused.message()),
         group_id,
         ..DescribedGroup::default()
     }

@@ -1,6 +1,7 @@
 //! Why a request of a member is refused, in the words that users of Kafka know.
 
 use ottla_types::ErrorCode;
+use ottla_wire::STRING_BYTES_MAX;
 
 /// See the file's head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +95,13 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
+    /// What the client is told; names that it made too long for that are cut off.
+    pub(crate) fn message(&self) -> String {
+        let mut message = self.to_string();
+        message.truncate(message.floor_char_boundary(STRING_BYTES_MAX));
+        message
+    }
+
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::NoMemberId

@@ -59,7 +59,7 @@ fn refusal(refused: &Refused) -> ConsumerGroupHeartbeatResponse {
     ConsumerGroupHeartbeatResponse {
         error_code: code.code(),
         // What went wrong inside is nobody's business outside.
-        error_message: (code != ErrorCode::UnknownServerError).then(|| refused.to_string()),
+        error_message: (code != ErrorCode::UnknownServerError).then(|| refused.message()),
         ..ConsumerGroupHeartbeatResponse::default()
     }
 }

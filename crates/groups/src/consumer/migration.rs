@@ -148,10 +148,10 @@ pub(super) fn downgrade(context: Context<'_>, after: &After<'_>) -> Option<Class
     let allowed =
         matches!(settings.consumer_migration_policy, MigrationPolicy::Downgrade | MigrationPolicy::Bidirectional);
     // Cheap first: most groups have no classic member at all.
-    if !allowed || after.members().any(|member| !member.is_classic()) {
+    if !allowed || after.members_unordered().any(|member| !member.is_classic()) {
         return None;
     }
-    let count = after.members().count();
+    let count = after.members_unordered().count();
     if count == 0 || i64::try_from(count).unwrap_or(i64::MAX) > i64::from(settings.max_size) {
         return None;
     }

@@ -4,15 +4,17 @@
 //! [`translate`] for how. Invariants: compiling is bounded by [`SIZE_BYTES_MAX`]; matching takes time linear in the
 //! name, whatever the pattern.
 
+mod names;
 #[cfg(test)]
 mod tests;
 mod translate;
 
 use ::regex::{Error, Regex, RegexBuilder};
 
-/// Bytes of a compiled pattern. A list of topics as long as a pattern may be fits, and so does any length that a name can
-/// have; repetitions of repetitions do not.
-const SIZE_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a compiled pattern, and of what matching may remember. A list of two hundred topics fits, and so does any
+/// length that a name can have; repetitions of repetitions do not. Four times as much would let a pattern hold the
+/// coordinator up for minutes where there are many topics.
+const SIZE_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of a pattern: what is learnt about it is kept under a key in which its length has two bytes.
 const PATTERN_BYTES_MAX: usize = i16::MAX as usize;
@@ -63,7 +65,7 @@ pub(crate) enum Invalid {
     /// RE2J would take it, and take its time.
     #[error("expression too large")]
     TooLarge,
-    /// RE2J would take it: deeply nested groups, or a script that only it knows.
+    /// RE2J would take it: groups nested very deeply, or a repetition of one with but flags in between.
     #[error("unsupported expression")]
     Unsupported,
 }

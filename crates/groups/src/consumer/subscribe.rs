@@ -102,7 +102,8 @@ fn resolve(
     let from = (matched.reached.take().map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
     let patterns = after.patterns();
     let mut waiting = patterns.range::<str, _>((from.0.as_ref().map(String::as_str), from.1));
-    let chosen: Vec<String> = waiting.by_ref().take(PATTERNS_PER_REQUEST).map(|pattern| (*pattern).to_owned()).collect();
+    let chosen: Vec<String> =
+        waiting.by_ref().take(PATTERNS_PER_REQUEST).map(|pattern| (*pattern).to_owned()).collect();
     let are_more = waiting.next().is_some();
     matched.reached = chosen.last().filter(|_| are_more).cloned();
     let changed = refresh(context, after, chosen, records);

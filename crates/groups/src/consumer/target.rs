@@ -25,11 +25,15 @@ pub(super) struct Target {
     pub(super) partitions: Arc<Partitions>,
 }
 
-impl ConsumerGroup {
-    /// Whether enough time has passed since the last target; before the first one, any has.
-    pub(super) fn may_assign(&self, now: Millis, interval_ms: i32) -> bool {
-        self.target_at == 0 || interval_ms == 0 || now.since(Millis(self.target_at)) >= i64::from(interval_ms)
+/// Whether a target is to be computed for `epoch`: it is newer than the last target's, and enough time has passed since that.
+/// Before the first one, any has.
+pub(super) fn may_assign(context: Context<'_>, group: &ConsumerGroup, epoch: i32) -> bool {
+    if epoch <= group.target_epoch {
+        return false;
     }
+    let interval_ms = context.settings.assignment_interval_ms(context.image, context.group_id);
+    let age_ms = context.now.since(Millis(group.target_at));
+    group.target_at == 0 || interval_ms == 0 || age_ms >= i64::from(interval_ms)
 }
 
 /// The target of `after.come`, computed anew if `epoch`, the group's, asks for it.
@@ -42,8 +46,7 @@ pub(super) fn target(
     let group = after.group;
     let Some(member) = after.come else { unreachable!("a target is somebody's") };
     let last = group.target_of(&member.id, member.instance_id.as_deref());
-    let interval_ms = context.settings.assignment_interval_ms(context.image, context.group_id);
-    if epoch <= group.target_epoch || !group.may_assign(context.now, interval_ms) {
+    if !may_assign(context, group, epoch) {
         return Ok(Target { epoch: group.target_epoch, partitions: last });
     }
     let mut shares = assign(context, after, epoch)?;

@@ -124,11 +124,8 @@ fn set_session(bootstrap: &str, group: &str, session_ms: u32) -> Result<()> {
         config_operation: 0,
         value: Some(session_ms.to_string()),
     };
-    let resource = AlterConfigsResource {
-        resource_type: GROUP_RESOURCE,
-        resource_name: group.to_owned(),
-        configs: vec![config],
-    };
+    let resource =
+        AlterConfigsResource { resource_type: GROUP_RESOURCE, resource_name: group.to_owned(), configs: vec![config] };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     let answer = Raw::connect(bootstrap)?.ask(1, &request)?;
     ensure!(answer.responses.iter().all(|response| response.error_code == 0), "{answer:?}");

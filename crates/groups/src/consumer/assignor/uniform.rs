@@ -189,7 +189,7 @@ impl Share {
         let members = &self.topic.subscribers;
         let mut give = |partition: usize, place: usize| {
             let topics = &mut assigned[members[place] as usize];
-            topics.entry(self.topic.id).or_insert_with(BTreeSet::new).insert(partition as i32);
+            topics.entry(self.topic.id).or_default().insert(partition as i32);
         };
         let mut left = Vec::new();
         for (partition, owner) in self.owners.iter().enumerate() {

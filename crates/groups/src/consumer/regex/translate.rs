@@ -3,13 +3,17 @@
 //! Both descend from RE2, and most of what one takes the other does. A pattern is read here as RE2J reads it, so that
 //! its errors come out; written is the least that the crate understands: every character that could mean something to
 //! it as its number, groups without names, classes in full. `\d`, `\s` and `\w` are ASCII, as in RE2J. Word
-//! boundaries are the crate's, which see the same in topic names.
+//! boundaries are the crate's, which see the same in topic names. One difference is left: under `(?i)` RE2J does not take
+//! capitals for `\p{Ll}`, and the crate does.
 //!
 //! Invariant: parentheses of what is written are balanced, so that it can be put between others.
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use super::Invalid;
+use super::{
+    Invalid,
+    names::{CATEGORIES, NAMED_CLASSES, SCRIPTS},
+};
 
 /// RE2J's limit of `{n,m}`.
 const REPEAT_MAX: u32 = 1_000;
@@ -49,6 +53,10 @@ struct Reader<'a> {
     repeatable: bool,
     /// Whether the last thing was a repetition.
     repeated: bool,
+    /// Where the last repetition ended in `out`.
+    operator_end: usize,
+    /// Whether `flags` are to be written before anything else.
+    flags_due: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -78,14 +86,6 @@ impl<'a> Reader<'a> {
     fn step(&mut self, next: char) -> Result<(), Invalid> {
         let repeated = std::mem::take(&mut self.repeated);
         match next {
-            '(' => return self.open(),
-            ')' => return self.close(),
-            '|' => {
-                self.pop();
-                self.out.push('|');
-                self.repeatable = false;
-                return Ok(());
-            }
             '*' | '+' | '?' => {
                 self.pop();
                 return self.repeat(repeated, &next.to_string());
@@ -94,22 +94,33 @@ impl<'a> Reader<'a> {
                 if let Some(range) = self.repeat_range()? {
                     return self.repeat(repeated, &range);
                 }
-                self.pop();
-                self.literal('{');
+                // It stands for itself, but RE2J takes it for a repetition when it looks at what follows.
+                self.repeated = true;
             }
-            '^' | '$' | '.' => {
+            '(' => return self.open(),
+            ')' => return self.close(),
+            '\\' if self.eat("\\Q") => {
+                self.quote();
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.write_flags();
+        self.repeatable = next != '|';
+        match next {
+            '[' => self.class(),
+            '\\' => self.backslash(),
+            '^' | '$' | '.' | '|' => {
                 self.pop();
                 self.out.push(next);
+                Ok(())
             }
-            '[' => self.class()?,
-            '\\' => return self.backslash(),
             _ => {
                 self.pop();
                 self.literal(next);
+                Ok(())
             }
         }
-        self.repeatable = true;
-        Ok(())
     }
 
     fn literal(&mut self, character: char) {
@@ -141,6 +152,7 @@ impl<'a> Reader<'a> {
     }
 
     fn enter(&mut self, opening: &str) {
+        self.write_flags();
         self.out.push_str(opening);
         self.groups.push(self.flags);
         self.repeatable = false;
@@ -170,12 +182,10 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 end @ (':' | ')') if on || seen => {
-                    let opening = format!("{}{end}", flags.opening());
                     if end == ':' {
-                        self.enter(&opening);
-                    } else {
-                        self.out.push_str(&opening);
+                        self.enter(&format!("{}:", flags.opening()));
                     }
+                    self.flags_due |= end == ')';
                     self.flags = flags;
                     return Ok(());
                 }
@@ -185,8 +195,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Flags that were set are written before what they are about, so that a repetition can follow what it repeats.
+    fn write_flags(&mut self) {
+        if std::mem::take(&mut self.flags_due) {
+            let _ = write!(self.out, "{})", self.flags.opening());
+        }
+    }
+
     fn close(&mut self) -> Result<(), Invalid> {
         self.pop();
+        self.flags_due = false;
         self.flags = self.groups.pop().ok_or(Invalid::UnopenedParenthesis)?;
         self.out.push(')');
         self.repeatable = true;
@@ -203,10 +221,15 @@ impl<'a> Reader<'a> {
         if !self.repeatable {
             return Err(Invalid::MissingRepeatArgument);
         }
+        // With nothing but flags in between RE2J repeats the repetition, of which the crate would make another one.
+        if self.operator_end == self.out.len() {
+            return Err(Invalid::Unsupported);
+        }
         self.out.push_str(operator);
         if lazy {
             self.out.push('?');
         }
+        self.operator_end = self.out.len();
         self.repeated = true;
         Ok(())
     }
@@ -235,13 +258,16 @@ impl<'a> Reader<'a> {
 
     // What stands behind a backslash
 
-    fn backslash(&mut self) -> Result<(), Invalid> {
-        if self.eat("\\Q") {
-            let quoted = self.take_until("\\E").unwrap_or_else(|| std::mem::take(&mut self.rest));
-            self.repeatable |= !quoted.is_empty();
-            quoted.chars().for_each(|c| self.literal(c));
-            return Ok(());
+    fn quote(&mut self) {
+        let quoted = self.take_until("\\E").unwrap_or_else(|| std::mem::take(&mut self.rest));
+        if !quoted.is_empty() {
+            self.write_flags();
+            self.repeatable = true;
         }
+        quoted.chars().for_each(|c| self.literal(c));
+    }
+
+    fn backslash(&mut self) -> Result<(), Invalid> {
         let assertion = ["\\A", "\\b", "\\B", "\\z"].into_iter().find(|assertion| self.rest.starts_with(assertion));
         if let Some(assertion) = assertion {
             self.eat(assertion);
@@ -250,7 +276,6 @@ impl<'a> Reader<'a> {
             let escaped = self.escape()?;
             self.literal(escaped);
         }
-        self.repeatable = true;
         Ok(())
     }
 
@@ -295,7 +320,9 @@ impl<'a> Reader<'a> {
                 write!(self.out, "[{}\\x{{0}}-\\x{{10FFFF}}]", if all { "" } else { "^" })
             }
             _ if CATEGORIES.contains(&bare) => write!(self.out, "\\{sign}{{gc={bare}}}"),
-            _ if is_script(bare) => write!(self.out, "\\{sign}{{sc={bare}}}"),
+            _ if SCRIPTS.contains(&bare) => write!(self.out, "\\{sign}{{sc={bare}}}"),
+            // To RE2J that is what is private, and surrogates.
+            "Unknown" => write!(self.out, "\\{sign}{{gc=Co}}"),
             _ => return Err(Invalid::CharacterRange),
         };
         Ok(true)
@@ -368,11 +395,15 @@ impl<'a> Reader<'a> {
 
     /// `[:alpha:]` and its like.
     fn named_class(&mut self) -> Result<bool, Invalid> {
-        let Some(inside) = self.rest.strip_prefix("[:").filter(|_| !self.no_class_end) else { return Ok(false) };
-        let Some((name, behind)) = inside.split_once(":]") else {
+        if !self.rest.starts_with("[:") || self.no_class_end {
+            return Ok(false);
+        }
+        // The colon may be the first of `:]`, which then has no name before it.
+        let Some((name, behind)) = self.rest[1..].split_once(":]") else {
             self.no_class_end = true;
             return Ok(false);
         };
+        let name = name.strip_prefix(':').unwrap_or(name);
         if !NAMED_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
             return Err(Invalid::CharacterRange);
         }
@@ -415,24 +446,6 @@ impl Flags {
         let off: String = of(false).collect();
         format!("(?{}{}{off}", of(true).collect::<String>(), if off.is_empty() { "" } else { "-" })
     }
-}
-
-const NAMED_CLASSES: [&str; 14] = [
-    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word",
-    "xdigit",
-];
-
-const CATEGORIES: [&str; 35] = [
-    "C", "Cc", "Cf", "Co", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No", "P", "Pc",
-    "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
-];
-
-/// Whether this is how RE2J spells scripts: `Old_Italic`. The crate knows which there are.
-fn is_script(name: &str) -> bool {
-    let word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_uppercase()) && word[1..].bytes().all(|c| c.is_ascii_lowercase())
-    };
-    name.len() > 2 && name.split('_').all(word)
 }
 
 /// Whether this is a number to RE2J: digits without a leading zero.

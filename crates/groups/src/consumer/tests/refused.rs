@@ -87,3 +87,16 @@ fn patterns_that_are_none() {
         "error 128: SubscribedTopicRegex `[` is not a valid regular expression: missing closing ].",
     );
 }
+
+#[test]
+fn messages_fit_into_a_response() {
+    let mut world = World::new();
+    let pattern = format!("[{}", "ä".repeat(16_000));
+    let response =
+        world.send(ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some(pattern.clone()), ..joins() });
+    assert_eq!(response.error_code, 128);
+    assert!(response.error_message.unwrap().starts_with(&format!("SubscribedTopicRegex `{pattern}`")));
+    let group_id = "g".repeat(ottla_wire::STRING_BYTES_MAX);
+    let response = world.send(ConsumerGroupHeartbeatRequest { group_id, ..beating("m", 1) });
+    assert_eq!(response.error_message.unwrap().len(), ottla_wire::STRING_BYTES_MAX);
+}

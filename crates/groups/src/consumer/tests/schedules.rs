@@ -102,7 +102,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (topic.clone(), 1..3).prop_map(|(topic, by)| Op::Grow { topic, by }),
         1 => topic.prop_map(|topic| Op::Delete { topic }),
         1 => Just(Op::Restart),
-        10 => super::olds::op().prop_map(Op::Old),
+        20 => super::olds::op().prop_map(Op::Old),
     ]
 }
 
@@ -122,7 +122,11 @@ impl Schedule {
         world.replays_always = false;
         world.create("a", 4);
         world.create("b", 1);
-        Self { world, consumers: Vec::new(), olds: Vec::new(), made: 0, epochs: (0, 0), member_epochs: BTreeMap::new() }
+        let (consumers, olds) = (Vec::new(), Vec::new());
+        let mut schedule = Self { world, consumers, olds, made: 0, epochs: (0, 0), member_epochs: BTreeMap::new() };
+        schedule.join(3, false, false, false);
+        schedule.run_old(&OldOp::Join { topics: 3, is_eager: false });
+        schedule
     }
 
     fn run(&mut self, op: &Op) {
@@ -315,7 +319,8 @@ impl Schedule {
         let mut expected = Owned::new();
         for topic in self.world.image.topics() {
             let name = topic.name.as_str();
-            if self.consumers.iter().any(|consumer| consumer.wants(name)) || self.olds.iter().any(|old| old.wants(name)) {
+            if self.consumers.iter().any(|consumer| consumer.wants(name)) || self.olds.iter().any(|old| old.wants(name))
+            {
                 expected.extend(topic.partitions.iter().map(|(partition, _)| (topic.id, partition.0)));
             }
         }
@@ -383,7 +388,7 @@ fn to_partitions(owned: &Owned) -> Vec<TopicPartitions> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn nobody_gets_what_another_has_and_all_is_read_in_the_end(ops in prop::collection::vec(op(), 1..80)) {

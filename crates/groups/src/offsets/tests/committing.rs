@@ -148,6 +148,16 @@ fn members_of_a_classic_group_commit_in_their_generation() {
 }
 
 #[test]
+fn a_commit_keeps_the_session() {
+    let mut world = World::new();
+    world.stable_classic("g", "consumer", &["a"]);
+    assert_eq!(code(&mut world, NAMES, by_member(2, one(1))), ErrorCode::IllegalGeneration);
+    assert_eq!(world.shard.next_deadline(), None, "a refused one does not");
+    assert_eq!(code(&mut world, NAMES, by_member(3, one(1))), ErrorCode::None);
+    assert_eq!(world.shard.next_deadline(), Some(NOW.plus(10_000)));
+}
+
+#[test]
 fn between_join_and_sync_nobody_commits() {
     let mut world = World::new();
     world.stable_classic("g", "consumer", &["a"]);

@@ -103,9 +103,8 @@ impl World {
                     match (by, value) {
                         (_, None) => {
                             now.remove(&(key.group.clone(), key.partition));
-                            pending.retain(|(_, group, partition), _| {
-                                (&*group, *partition) != (&key.group, key.partition)
-                            });
+                            pending
+                                .retain(|(_, group, partition), _| (group, *partition) != (&key.group, key.partition));
                         }
                         (None, Some(value)) => {
                             now.insert((key.group, key.partition), (at, value.offset));
