@@ -21,4 +21,4 @@ pub mod text;
 pub mod tools;
 
 pub use broker::Broker;
-pub use suite::{Suite, run};
+pub use suite::{Body, Suite, run};

@@ -3,18 +3,37 @@
 use ottla_groups::GroupRequest;
 use ottla_types::ErrorCode;
 use ottla_wire::messages::{
-    offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic},
+    offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic},
     offset_commit_response::{OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic},
 };
 
 use super::groups::reply_of;
 use crate::{net::Answer, node::Node, service::ReplyTo};
 
+/// What one commit may write, bytes: it becomes one batch, and a batch must fit a segment.
+const COMMIT_BYTES_MAX: usize = 8 << 20;
+/// A commit's record beside its texts, bytes; more than it has.
+const RECORD_BYTES: usize = 128;
+
 pub(crate) fn handle(node: &Node, reply: ReplyTo, request: OffsetCommitRequest) -> Answer {
     let group = request.group_id.clone();
     let asked: Vec<_> = request.topics.iter().map(positions).collect();
+    if size(&request) > COMMIT_BYTES_MAX {
+        return reply.now(&refused(asked, ErrorCode::InvalidCommitOffsetSize));
+    }
     let committed = node.groups.ask(&group, GroupRequest::CommitOffsets { version: reply.version, request });
     reply.later(async move { reply_of!(CommitOffsets, committed.await).unwrap_or_else(|error| refused(asked, error)) })
+}
+
+/// Bytes that its records come to at most.
+fn size(request: &OffsetCommitRequest) -> usize {
+    let of_topic = |topic: &OffsetCommitRequestTopic| {
+        let metadata =
+            |partition: &OffsetCommitRequestPartition| partition.committed_metadata.as_ref().map_or(0, String::len);
+        let each = RECORD_BYTES + request.group_id.len() + topic.name.len();
+        topic.partitions.len() * each + topic.partitions.iter().map(metadata).sum::<usize>()
+    };
+    request.topics.iter().map(of_topic).sum()
 }
 
 /// The response's outline, filled in where there is no answer.

@@ -20,12 +20,13 @@ use super::{
     advance::{advance, settle},
     after::After,
     expire::{cancel, cancel_all, set},
-    member::{Member, NOT_SAID},
+    member::{Member, NOT_SAID, Partitions},
     migration, protocol,
     seat::{Newcomer, Seat, check_size, take_seat},
 };
 use crate::{
     classic,
+    record::GroupRecord,
     request::{Client, GroupReply},
     shard::{Decided, GroupShard},
 };
@@ -105,44 +106,19 @@ fn join(
 ) -> Result<Decided, Refused> {
     let settings = Arc::clone(&shard.settings);
     let context = Context { now, image, settings: &settings, group_id: &request.group_id };
-    let Some(group) = shard.consumer(context.group_id) else {
-        return Err(Refused::GroupNotFound(request.group_id.clone()));
-    };
-    if settings.groups.consumer_migration_policy == MigrationPolicy::Disabled {
-        return Err(Refused::MigrationDisabled(request.group_id.clone()));
-    }
-    let is_unknown = request.member_id.is_empty();
-    let member_id = if is_unknown { fresh.to_string() } else { request.member_id.clone() };
-    check_size(context, group, &member_id)?;
-    check_protocols(group, &member_id, &request)?;
-    if is_unknown && request.group_instance_id.is_none() && version >= MEMBER_ID_REQUIRED_SINCE {
+    let not_found = || Refused::GroupNotFound(request.group_id.clone());
+    let group = shard.consumer(context.group_id).ok_or_else(not_found)?;
+    let member_id = if request.member_id.is_empty() { fresh.to_string() } else { request.member_id.clone() };
+    check(context, group, &member_id, &request)?;
+    let is_dynamic = request.group_instance_id.is_none();
+    if request.member_id.is_empty() && is_dynamic && version >= MEMBER_ID_REQUIRED_SINCE {
         return Ok(join_refused(from, version, &member_id, ErrorCode::MemberIdRequired));
     }
-    let newcomer = Newcomer {
-        member_id: &member_id,
-        instance_id: request.group_instance_id.as_deref(),
-        epoch: None,
-        may_join: is_unknown || request.group_instance_id.is_none(),
-        owned: None,
-    };
-    let mut records = Vec::new();
-    let seat = take_seat(context, group, &newcomer, &mut records)?;
-    let malformed = |_| Refused::MalformedSubscription(member_id.clone());
-    let metadata = request.protocols.first().map(|protocol| protocol.metadata.clone()).unwrap_or_default();
-    let subscription = protocol::subscription(&metadata).map_err(malformed)?;
-    let come = Member {
-        rack_id: subscription.rack_id.filter(|rack| !rack.is_empty()).or_else(|| seat.member.rack_id.clone()),
-        topics: Arc::new(subscription.topics.into_iter().collect()),
-        ..updated(&seat.member, client, &request)
-    };
+    let Seated { seat, come, owned, mut records } = take_place(context, group, &member_id, client, &request)?;
     if let Some(decided) = join_downgraded(shard, context, from, &seat, &come) {
         return Ok(decided);
     }
-    let Some(group) = shard.consumer(context.group_id) else {
-        return Err(Refused::GroupNotFound(request.group_id.clone()));
-    };
-    let topics = subscription.owned_partitions.iter().map(|of| (of.topic.as_str(), of.partitions.as_slice()));
-    let owned = protocol::by_id(topics, image);
+    let group = shard.consumer(context.group_id).ok_or_else(not_found)?;
     let advanced = advance(context, group, &seat, &come, Some(&owned), &mut records)?;
     let reply = joined(&advanced.member, request.protocols.first().map(|protocol| protocol.name.clone()));
     settle(shard, context, &seat, &advanced, None);
@@ -151,6 +127,58 @@ fn join(
     set(shard, context.group_id, Timer::Session(id.clone()), now.plus(request.session_timeout_ms.into()));
     set(shard, context.group_id, Timer::Sync(id), now.plus(i64::from(request.rebalance_timeout_ms.max(0))));
     Ok(Decision::new(records, from, reply))
+}
+
+/// Whether a classic member may be in the group at all.
+fn check(
+    context: Context<'_>,
+    group: &ConsumerGroup,
+    member_id: &str,
+    request: &JoinGroupRequest,
+) -> Result<(), Refused> {
+    if context.settings.groups.consumer_migration_policy == MigrationPolicy::Disabled {
+        return Err(Refused::MigrationDisabled(context.group_id.to_owned()));
+    }
+    check_size(context, group, member_id)?;
+    check_protocols(group, member_id, request)
+}
+
+/// A member that has its place, and what it said.
+struct Seated {
+    seat: Seat,
+    come: Member,
+    owned: Partitions,
+    records: Vec<GroupRecord>,
+}
+
+fn take_place(
+    context: Context<'_>,
+    group: &ConsumerGroup,
+    member_id: &str,
+    client: Client,
+    request: &JoinGroupRequest,
+) -> Result<Seated, Refused> {
+    let newcomer = Newcomer {
+        member_id,
+        instance_id: request.group_instance_id.as_deref(),
+        epoch: None,
+        may_join: request.member_id.is_empty() || request.group_instance_id.is_none(),
+        owned: None,
+    };
+    let mut records = Vec::new();
+    let seat = take_seat(context, group, &newcomer, &mut records)?;
+    // All of its protocols say the same.
+    let metadata = request.protocols.first().map(|protocol| protocol.metadata.clone()).unwrap_or_default();
+    let malformed = |_| Refused::MalformedSubscription(member_id.to_owned());
+    let subscription = protocol::subscription(&metadata).map_err(malformed)?;
+    let owned = subscription.owned_partitions.iter().map(|of| (of.topic.as_str(), of.partitions.as_slice()));
+    let owned = protocol::by_id(owned, context.image);
+    let come = Member {
+        rack_id: subscription.rack_id.filter(|rack| !rack.is_empty()).or_else(|| seat.member.rack_id.clone()),
+        topics: Arc::new(subscription.topics.into_iter().collect()),
+        ..updated(&seat.member, client, request)
+    };
+    Ok(Seated { seat, come, owned, records })
 }
 
 /// Whether the members of the classic protocol have one of the newcomer's protocols in common.

@@ -26,6 +26,7 @@ use super::{
     member::{Member, MemberState},
     protocol,
     seat::check_owner,
+    subscribe,
     target::may_assign,
 };
 use crate::{
@@ -143,11 +144,9 @@ fn beat(shard: &mut GroupShard, now: Millis, image: &MetadataImage, request: &He
     let must_join = match member.state {
         MemberState::UnrevokedPartitions => true,
         MemberState::UnreleasedPartitions if !group.waits_for_others(member) => true,
-        _ => {
-            member.epoch < group.target_epoch
-            // Kafka leaves this to members of the consumer protocol, and where there are none, undone.
-            || (group.target_epoch < group.epoch && group.may_assign(now, interval_ms))
-        }
+        _ if member.epoch < group.target_epoch => true,
+        // Kafka leaves the rest to members of the consumer protocol, and where there are none, undone.
+        _ => may_assign(context, group, group.epoch) || subscribe::topics_changed(context, group),
     };
     let (id, session_ms) = (member.id.clone(), i64::from(metadata.session_timeout_ms));
     let rebalance_ms = i64::from(member.rebalance_timeout_ms.max(0));

@@ -141,20 +141,23 @@ fn stay(
     let come = updated(&seat.member, client, &request);
     let advanced = advance(context, &home.group, &seat, &come, owned.as_ref(), &mut home.records)?;
 
-    let full = request.rebalance_timeout_ms != NOT_SAID
-        && (request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some())
-        && request.topic_partitions.is_some();
     let mut response = answer(context, &advanced.member);
-    if request.member_epoch == JOIN_EPOCH || full || advanced.assigned_changed {
+    if advanced.assigned_changed || says_all(&request) {
         response.assignment = Some(assignment_of(&advanced.member.assigned));
     }
     let mut decided = Decision::new(home.records, from, GroupReply::ConsumerHeartbeat(response));
-    let upgraded = home.upgraded;
-    decided.replies.extend(migration::finish_upgrade(shard, context, &upgraded));
+    decided.replies.extend(migration::finish_upgrade(shard, context, &home.upgraded));
     settle(shard, context, &seat, &advanced, Some(request.member_epoch));
     let session_ms = i64::from(settings.session_timeout_ms(image, context.group_id));
     set(shard, context.group_id, Timer::Session(advanced.member.id), now.plus(session_ms));
     Ok(decided)
+}
+
+/// Who says all there is to say has lost sight of things and hears all.
+fn says_all(request: &ConsumerGroupHeartbeatRequest) -> bool {
+    let subscribes = request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some();
+    let full = request.rebalance_timeout_ms != NOT_SAID && subscribes && request.topic_partitions.is_some();
+    full || request.member_epoch == JOIN_EPOCH
 }
 
 fn answer(context: Context<'_>, member: &Member) -> ConsumerGroupHeartbeatResponse {

@@ -156,6 +156,12 @@ fn matching(pattern: &regex::Pattern, context: Context<'_>) -> Resolved {
     }
 }
 
+/// Whether topics that the group is subscribed to are not as they were when the group epoch was raised last.
+pub(super) fn topics_changed(context: Context<'_>, group: &ConsumerGroup) -> bool {
+    group.soft.checked != Some(context.image.version())
+        && metadata_hash(&After::without(group, Vec::new()).topics(), context.image) != group.metadata_hash
+}
+
 /// Stands for the topics that exist among `topics`, with their ids and numbers of partitions; 0 when none does.
 pub(super) fn metadata_hash(topics: &BTreeSet<&str>, image: &MetadataImage) -> i64 {
     let mut hash = Fnv::new();

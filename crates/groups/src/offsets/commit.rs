@@ -99,29 +99,30 @@ fn check(
     topics: &[OffsetCommitRequestTopic],
     metadata_max: usize,
 ) -> Result<(), ErrorCode> {
-    let OffsetCommitRequest { group_id, generation_id_or_member_epoch: epoch, member_id, group_instance_id, .. } =
-        request;
+    let OffsetCommitRequest { group_id, member_id, generation_id_or_member_epoch: epoch, .. } = request;
+    let instance_id = request.group_instance_id.as_deref();
     match shard.groups.get(group_id) {
-        Some(Group::Classic(group)) => group.check_commit(member_id, group_instance_id.as_deref(), *epoch, false),
-        Some(Group::Consumer(group)) => {
-            match group.check_commit(member_id, group_instance_id.as_deref(), *epoch, version) {
-                // The member may have moved on with the commit under way, which harms no partition that it kept.
-                Err(ErrorCode::StaleMemberEpoch | ErrorCode::IllegalGeneration) => {
-                    let stored = topics.iter().flat_map(|topic| topic.partitions.iter().map(move |it| (topic, it)));
-                    stored
-                        .filter(|(_, partition)| metadata_error(partition, metadata_max).is_none())
-                        .map(|(topic, partition)| (topic.topic_id, partition.partition_index))
-                        .try_for_each(|(topic, partition)| group.check_late_commit(member_id, *epoch, topic, partition))
-                }
-                checked => checked,
-            }
-        }
+        Some(Group::Classic(group)) => group.check_commit(member_id, instance_id, *epoch, false),
+        Some(Group::Consumer(group)) => match group.check_commit(member_id, instance_id, *epoch, version) {
+            // The member may have moved on with the commit under way, which harms no partition that it kept.
+            Err(ErrorCode::StaleMemberEpoch | ErrorCode::IllegalGeneration) => stored(topics, metadata_max)
+                .try_for_each(|(topic, partition)| group.check_late_commit(member_id, *epoch, topic, partition)),
+            checked => checked,
+        },
         // From an admin client, or from a consumer that does not use group membership.
         None if *epoch < 0 => Ok(()),
         None if shard.offsets.has_group(group_id) => Err(ErrorCode::UnknownMemberId),
         None if version >= GROUP_ID_NOT_FOUND_VERSION => Err(ErrorCode::GroupIdNotFound),
         None => Err(ErrorCode::IllegalGeneration),
     }
+}
+
+/// Partitions that would be stored.
+fn stored(topics: &[OffsetCommitRequestTopic], metadata_max: usize) -> impl Iterator<Item = (Uuid, i32)> {
+    topics.iter().flat_map(move |topic| {
+        let fitting = topic.partitions.iter().filter(move |it| metadata_error(it, metadata_max).is_none());
+        fitting.map(|partition| (topic.topic_id, partition.partition_index))
+    })
 }
 
 /// A commit keeps the member's session as a heartbeat does.

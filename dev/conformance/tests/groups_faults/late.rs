@@ -176,7 +176,8 @@ fn while_rebalancing(broker: &Broker) -> Result<()> {
     same(leader.sync(&BTreeMap::new())?.error_code, REBALANCE_IN_PROGRESS, "a sync before joining")?;
     follower.send_join()?;
     leader.join()?;
-    (follower.joined()?, newcomer.joined()?);
+    follower.joined()?;
+    newcomer.joined()?;
     await_state(&scene.bootstrap, &scene.group, "CompletingRebalance", 3)?;
     same(leader.commit(20)?, REBALANCE_IN_PROGRESS, "a commit before the assignment")?;
     same(newcomer.heartbeat()?, 0, "a heartbeat before the assignment")?;

@@ -2,13 +2,16 @@
 
 use anyhow::{Result, ensure};
 use ottla_conformance::groups::{Member, Protocol, SHORT_SESSION_MS, wait};
-use ottla_conformance::{Broker, Suite};
+use ottla_conformance::{Body, Broker, Suite};
 
 use crate::feed::Group;
 
+/// What happens to a member, in a group of either protocol.
+type Scenario = fn(&Broker, Protocol) -> Result<()>;
+
 pub(crate) fn run(suite: &mut Suite, broker: &Broker) {
-    let bodies: [(&str, fn(&Broker, Protocol) -> Result<()>); 2] = [("killed", killed), ("paused", paused)];
-    let mut cases: Vec<(String, Box<dyn FnOnce() -> Result<()> + Send>)> = Vec::new();
+    let bodies: [(&str, Scenario); 2] = [("killed", killed), ("paused", paused)];
+    let mut cases: Vec<(String, Body<'_>)> = Vec::new();
     for (name, body) in bodies {
         for protocol in Protocol::ALL {
             let name = format!("member_{name}_{protocol:?}").to_lowercase();

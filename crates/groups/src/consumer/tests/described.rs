@@ -67,7 +67,7 @@ fn a_late_commit_of_a_partition_that_was_not_given_up_is_good() {
     assert_eq!(group.members["m"].epoch, 3);
     assert_eq!(group.check_commit("m", None, 2, 9), Err(ErrorCode::StaleMemberEpoch));
     assert_eq!(group.check_late_commit("m", 2, topic, 0), Ok(()));
-    assert_eq!(group.check_late_commit("m", 2, topic, 1), Err(ErrorCode::StaleMemberEpoch), "its since epoch 3");
+    assert_eq!(group.check_late_commit("m", 2, topic, 1), Err(ErrorCode::StaleMemberEpoch), "its only since epoch 3");
     assert_eq!(group.check_late_commit("m", 3, topic, 1), Ok(()));
     assert_eq!(group.check_late_commit("m", 4, topic, 0), Err(ErrorCode::StaleMemberEpoch));
     assert_eq!(group.check_late_commit("m", 2, topic, 7), Err(ErrorCode::StaleMemberEpoch));

@@ -402,6 +402,14 @@ fn groups_that_may_not_go_down_stay_what_they_are() {
     let joined = world.classic_join(join_request(&old, &["a"], &[("a", &kept)]));
     assert_eq!(joined.generation_id, 4);
     assert_eq!(shown(&world.sync(&old, 4, &[]).assignment), "a[0, 1]");
+    world.pass(INTERVAL_MS);
+    world.create("b", 1);
+    assert_eq!(world.classic_beat(&old, 4), OK);
+    world.grow("a", 3);
+    assert_eq!(world.classic_beat(&old, 4), REBALANCE);
+    assert_eq!(world.classic_join(join_request(&old, &["a"], &[("a", &[0, 1])])).generation_id, 5);
+    assert_eq!(shown(&world.sync(&old, 5, &[]).assignment), "a[0, 1, 2]");
+    assert_eq!(world.classic_beat(&old, 5), OK);
 }
 
 #[test]
