@@ -46,7 +46,6 @@ class Member:
             group_id=group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
-            metadata_max_age_ms=500,
             **settings,
         )
         self.watch, self._values, self._over, self.problem = Watch(self._commit), values, threading.Event(), None
@@ -60,7 +59,8 @@ class Member:
     def _run(self):
         try:
             while not self._over.is_set():
-                for records in self.consumer.poll(timeout_ms=50).values():
+                # Longer than a rebalance takes: this client forgets a join that is not done when polling ends.
+                for records in self.consumer.poll(timeout_ms=1000).values():
                     self._values.extend(record.value for record in records)
                     self._uncommitted = True
                 self._commit()
