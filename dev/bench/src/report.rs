@@ -125,7 +125,7 @@ fn row(measurements: &[Measurement], case: &'static str, metric: &'static str) -
 
 /// The bare loop that bounds a case; confined or not, it is the same work.
 fn limit_of(case: &'static str) -> Option<&'static str> {
-    if case.starts_with("bare-") {
+    if case.starts_with("bare-") || case.starts_with("range-") {
         return Some(case);
     }
     if case.starts_with("produce-1k") {
