@@ -110,7 +110,8 @@ fn metrics_are_there_to_be_scraped() {
     }
     let idle = answer.lines().find_map(|line| line.strip_prefix("ottla_request_handler_idle_percent "));
     let idle: f64 = idle.unwrap().parse().unwrap();
-    assert!(idle > 0.0 && idle <= 100.0, "{idle} % idle");
+    // How much depends on the machine: on a full one there may be none.
+    assert!((0.0..=100.0).contains(&idle), "{idle} % idle");
     assert!(get(address, "/").starts_with("HTTP/1.1 404"));
     assert!(broker.terminate().unwrap().success());
 }
