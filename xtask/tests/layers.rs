@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that ship, with their layers.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("base2histogram", 0),
     ("types", 0),
     ("disk", 1),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("controller", 2),
     ("coordinator", 2),
     ("groups", 2),
+    ("transactions", 2),
     ("purgatory", 2),
     ("sessions", 2),
     ("log", 3),
@@ -27,11 +28,13 @@ const LAYERS: [(&str, u8); 15] = [
     ("ottla", 5),
 ];
 /// Arrows that stay within a layer.
-const WITHIN: [(&str, &str); 5] = [
+const WITHIN: [(&str, &str); 7] = [
     ("wire", "disk"),
     ("coordinator", "controller"),
     ("groups", "controller"),
     ("groups", "coordinator"),
+    ("transactions", "controller"),
+    ("transactions", "coordinator"),
     ("broker", "quorum"),
 ];
 /// What a crate of layers 0 to 3 may not use: runtimes, sockets, randomness.
