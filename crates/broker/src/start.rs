@@ -133,8 +133,7 @@ impl Broker {
         ));
         let registration = registration(&settings, cluster_id, &bound, &dirs)?;
         let dir = settings.metadata_log_dir.clone();
-        let groups =
-            Groups::new(settings.node_id, Arc::clone(&replicas), Arc::clone(&clock), group_settings(&settings));
+        let groups = Groups::of(settings.node_id, Arc::clone(&replicas), Arc::clone(&clock), group_settings(&settings));
         let groups = Arc::new(groups);
         let listener = Arc::new(FollowMetadata { replicas: Arc::clone(&replicas), groups: Arc::clone(&groups) });
         let quorum = Quorum::start(disk, &dir, registration, controller, Arc::clone(&clock), listener).await?;

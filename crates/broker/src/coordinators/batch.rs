@@ -1,19 +1,20 @@
 //! Between a shard's records and the batches of its log.
 
 use bytes::Bytes;
-use ottla_groups::GroupRecord;
+use ottla_groups::{GroupRecord, RecordError as GroupRecordError};
 use ottla_log::{Log, ReadBound, ReadError};
 use ottla_records::{
     BatchBuilder, Batches, BuildError, CheckedBatch, ControlType, Depth, ProduceRejection, ProduceRules, RecordError,
     TargetCompression, check_produce, records_of,
 };
+use ottla_transactions::{RecordError as TransactionRecordError, TransactionRecord};
 use ottla_types::{Compression, Millis, Offset, ProducerIdAndEpoch, TimestampType};
 
 /// How much of a log is read at once; a longer batch is read whole.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
 /// A record as it stands in a log.
-pub(super) trait StoredRecord: Sized {
+pub(crate) trait StoredRecord: Sized {
     /// Key and value.
     fn to_log(&self) -> Result<(Bytes, Option<Bytes>), BatchError>;
     /// The same back.
@@ -30,13 +31,25 @@ impl StoredRecord for GroupRecord {
     }
 }
 
+impl StoredRecord for TransactionRecord {
+    fn to_log(&self) -> Result<(Bytes, Option<Bytes>), BatchError> {
+        Ok(self.encode()?)
+    }
+
+    fn from_log(key: Option<Bytes>, value: Option<Bytes>) -> Result<Self, BatchError> {
+        Ok(Self::decode(key, value)?)
+    }
+}
+
 /// Why records cannot become a batch, or a batch records.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BatchError {
+pub(crate) enum BatchError {
     #[error("a record that its schema cannot express: {0}")]
     Encode(#[from] ottla_wire::EncodeError),
     #[error(transparent)]
-    Record(#[from] ottla_groups::RecordError),
+    Group(#[from] GroupRecordError),
+    #[error(transparent)]
+    Transaction(#[from] TransactionRecordError),
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error("a batch of our own is refused: {}", .0.message())]
