@@ -1,7 +1,7 @@
 //! What the coordinator of transactions is asked and what it answers, one transactional id at a time.
 
 use ottla_coordinator::Outcome;
-use ottla_types::{ErrorCode, ProducerId, ProducerIdAndEpoch, TopicPartition};
+use ottla_types::{ErrorCode, Millis, ProducerId, ProducerIdAndEpoch, TopicPartition};
 use ottla_wire::messages::{describe_transactions_response, list_transactions_response};
 
 /// See the file's head. `version` is the request's.
@@ -17,8 +17,9 @@ pub enum TransactionRequest {
         expected: Option<ProducerIdAndEpoch>,
         fresh: Option<ProducerId>,
     },
-    /// `AddPartitionsToTxn`, also for `AddOffsetsToTxn` and for what a produce request or an offset commit adds on its way. With
-    /// `verify_only` nothing is added: the partitions must be in the transaction.
+    /// `AddPartitionsToTxn`, also for `AddOffsetsToTxn` (as version 3 at most, which is a client of version 1 of transactions) and
+    /// for what a produce request or an offset commit adds on its way (as version 4 or 5). With `verify_only` nothing is added:
+    /// the partitions must be in the transaction.
     AddPartitions {
         version: i16,
         transactional_id: String,
@@ -40,8 +41,13 @@ pub enum TransactionRequest {
     List { states: Vec<String>, producers: Vec<ProducerId>, duration_ms: i64, pattern: Option<String> },
     /// Parked until a transaction is decided whose markers nobody has taken yet.
     NextMarkers,
-    /// The markers of these partitions are in their logs, or the partitions are gone.
-    MarkersWritten { transactional_id: String, producer: ProducerIdAndEpoch, partitions: Vec<TopicPartition> },
+    /// The markers of these partitions are in their logs, or the partitions are gone. The other fields are those of the order.
+    MarkersWritten {
+        transactional_id: String,
+        producer: ProducerIdAndEpoch,
+        decided: Millis,
+        partitions: Vec<TopicPartition>,
+    },
 }
 
 /// See the file's head.
@@ -73,6 +79,9 @@ pub struct MarkerOrder {
     pub producer: ProducerIdAndEpoch,
     /// How it ended.
     pub outcome: Outcome,
+    /// When: no two transactions of a transactional id have the same. With it, a late word of markers cannot be taken for one of a
+    /// later transaction, which with versions 0 and 1 has the same producer.
+    pub decided: Millis,
     /// Version of transactions (0, 1 or 2) that it ran under.
     pub transaction_version: i8,
     /// Where the markers go; never empty.
