@@ -5,8 +5,18 @@
 //! handed out as the reply to a request that is parked until there is such work, [`TransactionRequest::NextMarkers`], so
 //! that it waits for the records that decided it like every other reply.
 
+mod add;
+mod admin;
+mod end;
+mod expire;
+mod init;
+mod markers;
 mod record;
+mod refused;
 mod request;
+mod shard;
+mod state;
 
 pub use record::{RecordError, TransactionRecord};
 pub use request::{MarkerOrder, TransactionReply, TransactionRequest};
+pub use shard::TransactionShard;
