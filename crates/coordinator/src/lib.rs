@@ -4,13 +4,17 @@
 //! log, and lets the replies go once they are committed. Where an append fails, the shard is thrown away and built again
 //! from the log, so that hard state is never ahead of it; tickets without a reply are then refused.
 //!
+//! Also here: what the families of coordinators share, deadlines by value and the patterns that clients send.
+//!
 //! Laws: replaying all records of the log gives the live hard state; the same state, time and request give the same
 //! decision; a crash between decision and append loses only what nobody was told.
 
+mod pattern;
 mod timers;
 
 use ottla_controller::MetadataImage;
 use ottla_types::{Millis, Offset, ProducerIdAndEpoch};
+pub use pattern::{InvalidPattern, Pattern};
 pub use timers::Timers;
 
 /// Names a request until it is answered, perhaps long after its own decision.

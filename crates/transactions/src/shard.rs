@@ -106,8 +106,10 @@ impl Shard for TransactionShard {
             TransactionRequest::Describe { transactional_id } => {
                 Decision::reply(from, TransactionReply::Describe(admin::describe(self, transactional_id)))
             }
-            TransactionRequest::List { states, producers, duration_ms, pattern: _ } => {
-                admin::list(self, now, from, &Filters { states: &states, producers: &producers, duration_ms })
+            TransactionRequest::List { states, producers, duration_ms, pattern } => {
+                let filters =
+                    Filters { states: &states, producers: &producers, duration_ms, pattern: pattern.as_ref() };
+                admin::list(self, now, from, &filters)
             }
             TransactionRequest::NextMarkers => markers::next(self, from),
             TransactionRequest::MarkersWritten { transactional_id, producer, decided, partitions } => {

@@ -22,7 +22,6 @@ mod member;
 mod migration;
 mod protocol;
 mod reconcile;
-mod regex;
 mod replay;
 mod seat;
 mod subscribe;

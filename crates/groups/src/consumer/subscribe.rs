@@ -9,11 +9,10 @@
 use std::{collections::BTreeSet, ops::Bound};
 
 use ottla_controller::MetadataImage;
+use ottla_coordinator::Pattern;
 use ottla_types::Millis;
 
-use super::{
-    ConsumerGroup, Context, Refused, Resolved, after::After, epoch_record, member::Member, regex, regex_record,
-};
+use super::{ConsumerGroup, Context, Refused, Resolved, after::After, epoch_record, member::Member, regex_record};
 use crate::record::GroupRecord;
 
 /// Patterns are held against a new image at most so often, unless it has more or fewer topics: most changes of metadata are
@@ -92,7 +91,7 @@ fn resolve(
     }
     let new = after.come.and_then(Member::pattern).filter(|new| after.resolved(new).is_none());
     if let Some(pattern) = new {
-        let compiled = regex::compile(pattern)
+        let compiled = Pattern::compile(pattern)
             .map_err(|invalid| Refused::InvalidRegex { regex: pattern.to_owned(), reason: invalid.to_string() })?;
         let resolved = matching(&compiled, context);
         records.push(regex_record(context.group_id, pattern, Some(&resolved)));
@@ -136,7 +135,7 @@ fn refresh(context: Context<'_>, after: &mut After<'_>, patterns: Vec<String>, r
     let mut changed = false;
     for pattern in patterns {
         // One that another broker wrote may not compile here; what it matched then must do.
-        let Ok(compiled) = regex::compile(&pattern) else { continue };
+        let Ok(compiled) = Pattern::compile(&pattern) else { continue };
         let resolved = matching(&compiled, context);
         if after.resolved(&pattern).is_none_or(|before| before.topics != resolved.topics) {
             records.push(regex_record(context.group_id, &pattern, Some(&resolved)));
@@ -147,7 +146,7 @@ fn refresh(context: Context<'_>, after: &mut After<'_>, patterns: Vec<String>, r
     changed
 }
 
-fn matching(pattern: &regex::Pattern, context: Context<'_>) -> Resolved {
+fn matching(pattern: &Pattern, context: Context<'_>) -> Resolved {
     let names = context.image.topics().map(|topic| topic.name.as_str());
     Resolved {
         topics: names.filter(|name| pattern.matches(name)).map(str::to_owned).collect(),

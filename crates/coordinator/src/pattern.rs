@@ -1,4 +1,4 @@
-//! Regular expressions of subscriptions: RE2J's syntax, matched against whole topic names.
+//! Regular expressions of clients: RE2J's syntax, matched against whole names.
 //!
 //! What Kafka's broker takes for valid is valid here and what it refuses is refused, with the same words; see
 //! [`translate`] for how. Invariants: compiling is bounded by [`SIZE_BYTES_MAX`]; matching takes time linear in the
@@ -9,7 +9,7 @@ mod names;
 mod tests;
 mod translate;
 
-use ::regex::{Error, Regex, RegexBuilder};
+use regex::{Error, Regex, RegexBuilder};
 
 /// Bytes of a compiled pattern, and of what matching may remember. A list of two hundred topics fits, and so does any
 /// length that a name can have; repetitions of repetitions do not. Four times as much would let a pattern hold the
@@ -21,11 +21,11 @@ const PATTERN_BYTES_MAX: usize = i16::MAX as usize;
 
 /// A pattern that was compiled.
 #[derive(Clone, Debug)]
-pub(crate) struct Pattern(Regex);
+pub struct Pattern(Regex);
 
 /// Why a text is no pattern. The messages are those of RE2J, which users of Kafka see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Invalid {
+pub enum InvalidPattern {
     /// A range that runs backwards, or a class of unknown name.
     #[error("invalid character class range")]
     CharacterRange,
@@ -70,22 +70,32 @@ pub(crate) enum Invalid {
     Unsupported,
 }
 
-/// Compiles a pattern.
-pub(crate) fn compile(pattern: &str) -> Result<Pattern, Invalid> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(Invalid::TooLarge);
+impl Pattern {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// See [`InvalidPattern`].
+    pub fn compile(pattern: &str) -> Result<Self, InvalidPattern> {
+        if pattern.len() > PATTERN_BYTES_MAX {
+            return Err(InvalidPattern::TooLarge);
+        }
+        let whole = format!(r"\A(?:{})\z", translate::translate(pattern)?);
+        let built = RegexBuilder::new(&whole).size_limit(SIZE_BYTES_MAX).dfa_size_limit(SIZE_BYTES_MAX).build();
+        built.map(Self).map_err(|error| match error {
+            Error::CompiledTooBig(_) => InvalidPattern::TooLarge,
+            _ => InvalidPattern::Unsupported,
+        })
     }
-    let whole = format!(r"\A(?:{})\z", translate::translate(pattern)?);
-    let built = RegexBuilder::new(&whole).size_limit(SIZE_BYTES_MAX).dfa_size_limit(SIZE_BYTES_MAX).build();
-    built.map(Pattern).map_err(|error| match error {
-        Error::CompiledTooBig(_) => Invalid::TooLarge,
-        _ => Invalid::Unsupported,
-    })
+
+    /// Whether the whole of `name` fits.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
 }
 
-impl Pattern {
-    /// Whether the whole of `name` fits.
-    pub(crate) fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name)
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
     }
 }

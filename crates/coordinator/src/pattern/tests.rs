@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{InvalidPattern as Invalid, *};
 
 /// Each line: a pattern, names that fit it, names that do not.
 fn check(pattern: &str, fits: &[&str], others: &[&str]) {
-    let compiled = compile(pattern).unwrap_or_else(|error| panic!("{pattern:.40}: {error}"));
+    let compiled = Pattern::compile(pattern).unwrap_or_else(|error| panic!("{pattern:.40}: {error}"));
     for name in fits {
         assert!(compiled.matches(name), "{pattern:.40} does not fit {name}");
     }
@@ -157,7 +157,7 @@ fn what_re2j_refuses_is_refused_in_its_words() {
         ("(?P<a-b>a)", Invalid::NamedCapture),
         ("(?P<a>a)(?<a>b)", Invalid::DuplicateNamedCapture),
     ] {
-        assert_eq!(compile(pattern).err(), Some(error), "{pattern}");
+        assert_eq!(Pattern::compile(pattern).err(), Some(error), "{pattern}");
     }
 }
 
@@ -174,10 +174,10 @@ fn all_names_of_classes_are_known() {
 #[test]
 fn bombs_are_refused() {
     for bomb in ["((a{1000}){1000}){1000}", r"(\pL{1000}){1000}", &"x".repeat(PATTERN_BYTES_MAX + 1)] {
-        assert_eq!(compile(bomb).err(), Some(Invalid::TooLarge));
+        assert_eq!(Pattern::compile(bomb).err(), Some(Invalid::TooLarge));
     }
-    assert_eq!(compile(&"(".repeat(2_000)).err(), Some(Invalid::MissingParenthesis));
-    assert!(compile(&format!("{}a{}", "(".repeat(2_000), ")".repeat(2_000))).is_err());
+    assert_eq!(Pattern::compile(&"(".repeat(2_000)).err(), Some(Invalid::MissingParenthesis));
+    assert!(Pattern::compile(&format!("{}a{}", "(".repeat(2_000), ")".repeat(2_000))).is_err());
     // Long, but what somebody may want.
     let topics: Vec<_> = (0..200).map(|number| format!("{number}.service.some-events.v{number}")).collect();
     check(&topics.join("|"), &["17.service.some-events.v17"], &["17.service.some-events.v18"]);
@@ -187,22 +187,22 @@ fn bombs_are_refused() {
 proptest! {
     #[test]
     fn no_text_breaks_the_reader(pattern in r"[\\()\[\]{}?*+|^$.:<>PpQEabidLu0-9,-]{0,24}") {
-        let _ = compile(&pattern);
+        let _ = Pattern::compile(&pattern);
     }
 
     #[test]
     fn no_unicode_breaks_the_reader(pattern in any::<String>()) {
-        let _ = compile(&pattern);
+        let _ = Pattern::compile(&pattern);
     }
 
     /// What RE2J takes the crate takes, but for what is too large or too deep.
     #[test]
     fn what_is_translated_compiles(pattern in r"[()\[\]*+|^$.ab:-]{0,12}") {
-        prop_assert_ne!(compile(&pattern).err(), Some(Invalid::Unsupported));
+        prop_assert_ne!(Pattern::compile(&pattern).err(), Some(Invalid::Unsupported));
     }
 
     #[test]
     fn a_quoted_text_fits_itself(name in "[a-zA-Z0-9._-]{0,40}") {
-        prop_assert!(compile(&[r"\Q", &name, r"\E"].concat()).unwrap().matches(&name));
+        prop_assert!(Pattern::compile(&[r"\Q", &name, r"\E"].concat()).unwrap().matches(&name));
     }
 }

@@ -11,7 +11,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
-    Invalid,
+    InvalidPattern as Invalid,
     names::{CATEGORIES, NAMED_CLASSES, SCRIPTS},
 };
 
