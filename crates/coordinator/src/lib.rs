@@ -35,13 +35,16 @@ pub enum Outcome {
 pub struct Decision<R, P> {
     /// To be appended, together or not at all.
     pub records: Vec<R>,
+    /// Whose transaction the records are part of, if of one: they are replayed as that producer's, and hold or are void
+    /// once it ends.
+    pub transaction: Option<ProducerIdAndEpoch>,
     /// Sent once the records are committed. A ticket may be that of an earlier request that was parked.
     pub replies: Vec<(Ticket, P)>,
 }
 
 impl<R, P> Default for Decision<R, P> {
     fn default() -> Self {
-        Self { records: Vec::new(), replies: Vec::new() }
+        Self { records: Vec::new(), transaction: None, replies: Vec::new() }
     }
 }
 
@@ -55,17 +58,24 @@ impl<R, P> Decision<R, P> {
     /// Only an answer.
     #[must_use]
     pub fn reply(to: Ticket, reply: P) -> Self {
-        Self { records: Vec::new(), replies: vec![(to, reply)] }
+        Self { replies: vec![(to, reply)], ..Self::default() }
     }
 
     /// Records and an answer.
     #[must_use]
     pub fn new(records: Vec<R>, to: Ticket, reply: P) -> Self {
-        Self { records, replies: vec![(to, reply)] }
+        Self { records, transaction: None, replies: vec![(to, reply)] }
     }
 
-    /// What `other` says, after this.
+    /// The same as part of a transaction of `producer`.
+    #[must_use]
+    pub fn in_transaction(self, producer: ProducerIdAndEpoch) -> Self {
+        Self { transaction: Some(producer), ..self }
+    }
+
+    /// What `other` says, after this. Both have to be of one transaction, or of none.
     pub fn extend(&mut self, other: Self) {
+        debug_assert_eq!(self.transaction, other.transaction);
         self.records.extend(other.records);
         self.replies.extend(other.replies);
     }

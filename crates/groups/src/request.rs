@@ -10,7 +10,8 @@ use ottla_wire::messages::{
     offset_commit_response::OffsetCommitResponse, offset_delete_request::OffsetDeleteRequest,
     offset_delete_response::OffsetDeleteResponse, offset_fetch_request::OffsetFetchRequestGroup,
     offset_fetch_response::OffsetFetchResponseGroup, sync_group_request::SyncGroupRequest,
-    sync_group_response::SyncGroupResponse,
+    sync_group_response::SyncGroupResponse, txn_offset_commit_request::TxnOffsetCommitRequest,
+    txn_offset_commit_response::TxnOffsetCommitResponse,
 };
 
 /// Who sends a request.
@@ -38,6 +39,8 @@ pub enum GroupRequest {
     ConsumerHeartbeat { version: i16, client: Client, fresh: Uuid, request: ConsumerGroupHeartbeatRequest },
     /// Store offsets.
     CommitOffsets { version: i16, request: OffsetCommitRequest },
+    /// Store offsets as part of a transaction.
+    CommitTransactionalOffsets { request: TxnOffsetCommitRequest },
     /// Read offsets.
     FetchOffsets { version: i16, require_stable: bool, group: OffsetFetchRequestGroup },
     /// Forget offsets.
@@ -62,6 +65,7 @@ pub enum GroupReply {
     Leave(LeaveGroupResponse),
     ConsumerHeartbeat(ConsumerGroupHeartbeatResponse),
     CommitOffsets(OffsetCommitResponse),
+    CommitTransactionalOffsets(TxnOffsetCommitResponse),
     FetchOffsets(OffsetFetchResponseGroup),
     DeleteOffsets(OffsetDeleteResponse),
     Describe(describe_groups_response::DescribedGroup),

@@ -117,6 +117,9 @@ impl Shard for GroupShard {
             GroupRequest::CommitOffsets { version, request } => {
                 offsets::commit(self, now, image, from, version, request)
             }
+            GroupRequest::CommitTransactionalOffsets { request } => {
+                offsets::commit_transactional(self, now, image, from, request)
+            }
             GroupRequest::FetchOffsets { version, require_stable, group } => {
                 offsets::fetch(self, image, from, version, require_stable, group)
             }

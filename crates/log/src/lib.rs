@@ -36,6 +36,6 @@ pub use self::{
         AppendError, Appended, CutError, Damage, FlushError, LoadError, LoadReport, Log, LogState, LookupError,
         ReadBound, ReadError, ReadOut, StartPoint, TimestampOffset,
     },
-    producer_state::{BatchMark, Origin, ProducerError, ProducerView},
+    producer_state::{BatchMark, Origin, ProducerError, ProducerView, ToVerify, Verification, VerificationGuard},
     std_disk::StdDisk,
 };

@@ -8,7 +8,7 @@ use ottla_types::{
 };
 
 use crate::{
-    Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD, NO_SEQUENCE,
+    Attributes, BatchHeader, CheckedBatch, HEADER_LEN, LOG_OVERHEAD, NO_SEQUENCE,
     compression::{CompressError, compress},
     crc_of, varint,
 };
@@ -213,29 +213,54 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// Over 2 GiB, or a level that the codec does not have.
-    pub fn build(mut self) -> Result<Bytes, BuildError> {
-        self.header.last_offset_delta = self.header.last_offset_delta.max(0);
-        let body = match self.codec {
-            Compression::None => self.body,
-            codec => compress(codec, self.level, &self.body)?,
-        };
-        let size = HEADER_LEN + body.len();
-        self.header.batch_length = i32::try_from(size - LOG_OVERHEAD).map_err(|_| BuildError::TooLarge(size))?;
-        Ok(seal(&mut self.header, &body))
+    pub fn build(self) -> Result<Bytes, BuildError> {
+        let CheckedBatch { header, head, body, .. } = self.build_checked()?;
+        let mut batch = Vec::with_capacity(HEADER_LEN + body.len());
+        batch.extend_from_slice(&head);
+        batch.extend_from_slice(&body);
+        debug_assert_eq!(crc_of(&batch), header.crc);
+        Ok(batch.into())
+    }
+
+    /// The batch, ready for a log. To be used for the broker's own batches only: nothing else is checked.
+    ///
+    /// # Errors
+    /// Over 2 GiB, or a level that the codec does not have.
+    pub fn build_checked(mut self) -> Result<CheckedBatch, BuildError> {
+        let mut header = self.header;
+        header.last_offset_delta = header.last_offset_delta.max(0);
+        if self.codec != Compression::None {
+            self.body = compress(self.codec, self.level, &self.body)?;
+        }
+        let size = HEADER_LEN + self.body.len();
+        header.batch_length = i32::try_from(size - LOG_OVERHEAD).map_err(|_| BuildError::TooLarge(size))?;
+        Ok(sealed(header, self.body.into()))
     }
 }
 
-/// Header with its checksum computed, and body, as one piece.
-fn seal(header: &mut BatchHeader, body: &[u8]) -> Bytes {
+impl CheckedBatch {
+    /// The marker that ends a transaction, ready for a log; see [`BatchBuilder::marker`].
+    #[must_use]
+    pub fn marker(producer: ProducerIdAndEpoch, end: ControlType, coordinator_epoch: i32, now: Millis) -> Self {
+        let BatchBuilder { mut header, body, .. } = BatchBuilder::marker(producer, end, coordinator_epoch, now);
+        header.batch_length = (HEADER_LEN - LOG_OVERHEAD + body.len()) as i32; // of 78 bytes
+        sealed(header, body.into())
+    }
+}
+
+/// A header that only lacks the checksum, with its body.
+fn sealed(mut header: BatchHeader, body: Bytes) -> CheckedBatch {
     let mut head = [0; HEADER_LEN];
     header.write_to(&mut head);
-    header.crc = crate::crc_of_parts(&head, body);
+    header.crc = crate::crc_of_parts(&head, &body);
     header.write_to(&mut head);
-    let mut batch = Vec::with_capacity(HEADER_LEN + body.len());
-    batch.extend_from_slice(&head);
-    batch.extend_from_slice(body);
-    debug_assert_eq!(crc_of(&batch), header.crc);
-    batch.into()
+    CheckedBatch {
+        header,
+        head,
+        body,
+        max_timestamp: header.max_timestamp,
+        offset_of_max_timestamp: header.last_offset_delta,
+    }
 }
 
 fn write_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {

@@ -30,7 +30,7 @@ pub(crate) fn expire(shard: &mut TransactionShard, now: Millis, transactional_id
     match shard.ids.get(transactional_id) {
         Some(entry) if entry.hard.state.is_open() => fence(shard, now, transactional_id),
         Some(entry) if entry.hard.state.is_idle() => {
-            Decision { records: vec![state::tombstone(transactional_id)], replies: Vec::new() }
+            Decision { records: vec![state::tombstone(transactional_id)], ..Decision::none() }
         }
         _ => Decision::none(),
     }

@@ -38,7 +38,7 @@ pub(crate) fn prepare(
     transactional_id: &str,
     prepared: &Transaction,
 ) -> Decided {
-    let mut decided = Decision { records: vec![prepared.record(transactional_id)], replies: Vec::new() };
+    let mut decided = Decision { records: vec![prepared.record(transactional_id)], ..Decision::none() };
     if prepared.partitions.is_empty() {
         decided.records.push(prepared.complete(now).record(transactional_id));
         return decided;

@@ -4,11 +4,10 @@ use bytes::Bytes;
 use ottla_groups::{GroupRecord, RecordError as GroupRecordError};
 use ottla_log::{Log, ReadBound, ReadError};
 use ottla_records::{
-    BatchBuilder, Batches, BuildError, CheckedBatch, ControlType, Depth, ProduceRejection, ProduceRules, RecordError,
-    TargetCompression, check_produce, records_of,
+    BatchBuilder, Batches, BuildError, CheckedBatch, ControlType, NO_SEQUENCE, RecordError, records_of,
 };
 use ottla_transactions::{RecordError as TransactionRecordError, TransactionRecord};
-use ottla_types::{Compression, Millis, Offset, ProducerIdAndEpoch, TimestampType};
+use ottla_types::{Compression, Millis, Offset, ProducerIdAndEpoch};
 
 /// How much of a log is read at once; a longer batch is read whole.
 const READ_BYTES: usize = 4 * 1024 * 1024;
@@ -52,8 +51,6 @@ pub(crate) enum BatchError {
     Transaction(#[from] TransactionRecordError),
     #[error(transparent)]
     Build(#[from] BuildError),
-    #[error("a batch of our own is refused: {}", .0.message())]
-    Check(ProduceRejection),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -64,28 +61,23 @@ pub(crate) enum BatchError {
     Records(#[from] RecordError),
 }
 
-/// One batch of `records`, checked as a producer's is.
+/// One batch of `records`, part of a transaction of `transaction` where that is given. What a coordinator decided is written
+/// together or not at all: the bounds that clients are held to do not hold here.
 pub(super) fn batch_of<R: StoredRecord>(
     records: &[R],
+    transaction: Option<ProducerIdAndEpoch>,
     now: Millis,
     compression: Compression,
 ) -> Result<CheckedBatch, BatchError> {
     let mut builder = BatchBuilder::new().compression(compression, None);
+    if let Some(producer) = transaction {
+        builder = builder.producer(producer, NO_SEQUENCE).transactional(true);
+    }
     for record in records {
         let (key, value) = record.to_log()?;
         builder.append(now, Some(&key[..]), value.as_deref());
     }
-    let rules = ProduceRules {
-        // The bound is for clients: what a coordinator decided is written together or not at all.
-        max_message_bytes: i32::MAX as usize,
-        timestamp_type: TimestampType::CreateTime,
-        timestamp_before_max_ms: i64::MAX,
-        timestamp_after_max_ms: i64::MAX,
-        compacted: true,
-        compression: TargetCompression::Producer,
-        depth: Depth::HeaderOnly,
-    };
-    check_produce(&builder.build()?, &rules, now).map_err(BatchError::Check)
+    Ok(builder.build_checked()?)
 }
 
 /// What stands in the log, in order.

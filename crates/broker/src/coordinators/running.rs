@@ -14,14 +14,14 @@ use std::{
 
 use ottla_controller::MetadataImage;
 use ottla_coordinator::{Decision, Outcome, Shard, Ticket};
-use ottla_log::{AppendError, Appended, Log};
+use ottla_log::{AppendError, Appended, Log, Origin, ToVerify, Verification};
 use ottla_records::ControlType;
-use ottla_types::{Compression, ErrorCode, LeaderEpoch, Millis, Offset};
+use ottla_types::{Compression, ErrorCode, LeaderEpoch, Millis, Offset, ProducerIdAndEpoch};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::batch::{BatchError, Entry, StoredRecord, batch_of, walk};
-use crate::replicas::{Partition, Unavailable};
+use crate::replicas::{Marker, Partition, Unavailable, producer_error_code};
 
 /// No deadline.
 const NEVER: i64 = i64::MAX;
@@ -47,7 +47,15 @@ struct State<S: Shard> {
 
 struct Held<P> {
     to: Offset,
-    replies: Vec<(Ticket, P)>,
+    due: Due<P>,
+}
+
+/// What goes out once its records are committed.
+enum Due<P> {
+    Replies(Vec<(Ticket, P)>),
+    /// A marker is written.
+    #[allow(dead_code)] // by the handlers of transactions
+    Ended(oneshot::Sender<()>),
 }
 
 /// Why the log did not take what was decided.
@@ -105,7 +113,8 @@ where
         let mut state = self.state.lock();
         state.shard = Some(shard);
         self.lost.store(false, Ordering::Release);
-        let after = self.carry_out(&mut state, now, decision);
+        // What a shard decides on its own is part of no transaction, so no producer's state can forbid it.
+        let after = self.carry_out(&mut state, now, decision, Verification::Off).unwrap_or(After::Nothing);
         drop(state);
         self.follow_up(after);
         Ok(())
@@ -130,18 +139,20 @@ where
         self.state.lock().shard.as_ref().map(look)
     }
 
-    /// Decides a request now. The reply comes when it is due; the channel closes without one where the shard is lost.
+    /// Decides a request now. The reply comes when it is due; the channel closes without one where the shard is lost. With
+    /// `verification` where the request writes as part of a transaction.
     ///
     /// # Errors
-    /// The shard is not in service yet.
+    /// The shard is not in service yet, or the log does not let the producer write.
     pub(super) fn ask(
         self: &Arc<Self>,
         now: Millis,
         image: &MetadataImage,
         request: S::Request,
+        verification: Verification,
     ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
         let (sender, receiver) = oneshot::channel();
-        self.drive(|state| {
+        self.drive(verification, |state| {
             let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;
             let ticket = Ticket(state.tickets);
             state.tickets += 1;
@@ -154,7 +165,7 @@ where
     /// Lets the shard decide without anybody asking.
     pub(super) fn tell(self: &Arc<Self>, now: Millis, decide: impl FnOnce(&mut S) -> Decision<S::Record, S::Reply>) {
         // A shard that is not in service learns it from the log.
-        let _ = self.drive(|state| {
+        let _ = self.drive(Verification::Off, |state| {
             let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;
             Ok((now, decide(shard)))
         });
@@ -176,54 +187,139 @@ where
         }
     }
 
+    /// Says whether a transaction of the producer is open in the shard's log; otherwise its verification begins.
+    ///
+    /// # Errors
+    /// The shard is not in service, or the producer has a newer epoch.
+    #[allow(dead_code)] // by the handlers of transactions
+    pub(super) fn verify(&self, ask: &ToVerify, now: Millis) -> Result<Verification, ErrorCode> {
+        if !self.is_loaded() {
+            return Err(ErrorCode::CoordinatorLoadInProgress);
+        }
+        let log = self.partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|_| ErrorCode::NotCoordinator)?;
+        log.verify(ask, now).map_err(|error| producer_error_code(&error))
+    }
+
+    /// Ends a transaction in the shard's log and in the shard. The answer comes once the marker is committed; the channel
+    /// closes without one where the shard is lost.
+    ///
+    /// # Errors
+    /// The shard is not in service yet, or the log refuses the marker; nothing has changed then.
+    #[allow(dead_code)] // by the handlers of transactions
+    pub(super) fn end_transaction(
+        self: &Arc<Self>,
+        now: Millis,
+        marker: &Marker,
+    ) -> Result<oneshot::Receiver<()>, ErrorCode> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state.lock();
+        let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;
+        let appended = match self.append_marker(marker, now) {
+            Ok(appended) => {
+                shard.end_transaction(marker.producer, marker.outcome);
+                appended
+            }
+            Err(AppendFailed::Append(AppendError::Producer(error))) => return Err(producer_error_code(&error)),
+            Err(error) => {
+                self.fail(&mut state, &error);
+                return Ok(receiver);
+            }
+        };
+        let after = self.answer(&mut state, Some(appended), Due::Ended(sender));
+        drop(state);
+        self.follow_up(after);
+        Ok(receiver)
+    }
+
+    #[allow(dead_code)] // by the handlers of transactions
+    fn append_marker(&self, marker: &Marker, now: Millis) -> Result<(Arc<Log>, Appended), AppendFailed> {
+        let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
+        Ok((Arc::clone(log), self.partition.append_marker(log, marker, now)?))
+    }
+
     fn drive(
         self: &Arc<Self>,
+        verification: Verification,
         decide: impl FnOnce(&mut State<S>) -> Result<(Millis, Decision<S::Record, S::Reply>), ErrorCode>,
     ) -> Result<(), ErrorCode> {
         let mut state = self.state.lock();
         let (now, decision) = decide(&mut state)?;
-        let after = self.carry_out(&mut state, now, decision);
+        let after = self.carry_out(&mut state, now, decision, verification)?;
         drop(state);
         self.follow_up(after);
         Ok(())
     }
 
     /// Appends and replays the records of `decision`, and sends or holds its replies.
-    fn carry_out(&self, state: &mut State<S>, now: Millis, decision: Decision<S::Record, S::Reply>) -> After {
-        let Decision { records, replies } = decision;
-        let mut after = After::Nothing;
-        let mut held_to = state.held.back().map(|held| held.to);
+    ///
+    /// # Errors
+    /// The log does not let the producer write; whoever waits for this decision has gone without an answer.
+    fn carry_out(
+        &self,
+        state: &mut State<S>,
+        now: Millis,
+        decision: Decision<S::Record, S::Reply>,
+        verification: Verification,
+    ) -> Result<After, ErrorCode> {
+        let Decision { records, transaction, replies } = decision;
+        let mut written = None;
         if !records.is_empty() {
-            match self.append(&records, now) {
+            match self.append(&records, transaction, verification, now) {
                 Ok((log, appended)) => {
-                    if let Some(to) = appended.flush_to {
-                        held_to = Some(to);
-                        after = After::Flush(log, to);
-                    }
-                    let Some(shard) = state.shard.as_mut() else { return After::Nothing };
+                    let Some(shard) = state.shard.as_mut() else { return Ok(After::Nothing) };
                     for (at, record) in records.into_iter().enumerate() {
-                        shard.replay(appended.first_offset.plus(at as i64), None, record);
+                        shard.replay(appended.first_offset.plus(at as i64), transaction, record);
                     }
+                    written = Some((log, appended));
+                }
+                Err(AppendFailed::Append(AppendError::Producer(error))) => {
+                    for (ticket, _) in replies {
+                        state.waiting.remove(&ticket);
+                    }
+                    self.note_deadline(state);
+                    return Err(producer_error_code(&error));
                 }
                 Err(error) => {
-                    tracing::error!(partition = %self.partition.id, %error, "a coordinator's records were not taken");
-                    self.throw_away(state);
-                    return After::Nothing;
+                    self.fail(state, &error);
+                    return Ok(After::Nothing);
                 }
             }
         }
+        Ok(self.answer(state, written, Due::Replies(replies)))
+    }
+
+    /// Sends `due`, or holds it until what was written, and what was held before, is committed.
+    fn answer(&self, state: &mut State<S>, written: Option<(Arc<Log>, Appended)>, due: Due<S::Reply>) -> After {
+        let mut after = After::Nothing;
+        let mut held_to = state.held.back().map(|held| held.to);
+        if let Some((log, Appended { flush_to: Some(to), .. })) = written {
+            held_to = Some(to);
+            after = After::Flush(log, to);
+        }
         match held_to {
-            Some(to) => state.held.push_back(Held { to, replies }),
-            None => state.send(replies),
+            Some(to) => state.held.push_back(Held { to, due }),
+            None => state.send(due),
         }
         self.note_deadline(state);
         after
     }
 
-    fn append(&self, records: &[S::Record], now: Millis) -> Result<(Arc<Log>, Appended), AppendFailed> {
-        let batch = batch_of(records, now, self.compression)?;
+    fn append(
+        &self,
+        records: &[S::Record],
+        transaction: Option<ProducerIdAndEpoch>,
+        verification: Verification,
+        now: Millis,
+    ) -> Result<(Arc<Log>, Appended), AppendFailed> {
+        let batch = batch_of(records, transaction, now, self.compression)?;
         let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
-        Ok((Arc::clone(log), self.partition.append(log, &batch, now)?))
+        let appended = self.partition.append_verified(log, &batch, Origin::Coordinator, verification, now)?;
+        Ok((Arc::clone(log), appended))
+    }
+
+    fn fail(&self, state: &mut State<S>, error: &AppendFailed) {
+        tracing::error!(partition = %self.partition.id, %error, "a coordinator's records were not taken");
+        self.throw_away(state);
     }
 
     fn follow_up(self: &Arc<Self>, after: After) {
@@ -258,12 +354,15 @@ where
 }
 
 impl<S: Shard> State<S> {
-    fn send(&mut self, replies: Vec<(Ticket, S::Reply)>) {
-        for (ticket, reply) in replies {
-            if let Some(waiting) = self.waiting.remove(&ticket) {
-                // The client may be gone.
-                let _ = waiting.send(reply);
+    /// Whoever waits may be gone.
+    fn send(&mut self, due: Due<S::Reply>) {
+        match due {
+            Due::Replies(replies) => {
+                for (ticket, reply) in replies {
+                    let _ = self.waiting.remove(&ticket).map(|waiting| waiting.send(reply));
+                }
             }
+            Due::Ended(ended) => drop(ended.send(())),
         }
     }
 
@@ -271,7 +370,7 @@ impl<S: Shard> State<S> {
     fn release(&mut self, to: Offset) {
         while self.held.front().is_some_and(|held| held.to <= to) {
             let Some(held) = self.held.pop_front() else { return };
-            self.send(held.replies);
+            self.send(held.due);
         }
     }
 }

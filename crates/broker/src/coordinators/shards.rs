@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use ottla_controller::MetadataImage;
 use ottla_coordinator::Shard;
 use ottla_disk::Clock;
+use ottla_log::{ToVerify, Verification};
 use ottla_types::{BrokerId, Compression, ErrorCode, Millis, PartitionIndex};
 use parking_lot::RwLock;
 use tokio::{
@@ -29,7 +30,7 @@ use super::{
     partitioner::partition_of,
     running::{LoadError, Running},
 };
-use crate::replicas::Replicas;
+use crate::replicas::{Marker, Replicas};
 
 /// How long until a shard that could not be loaded is tried again.
 const RELOAD: Duration = Duration::from_secs(10);
@@ -103,8 +104,43 @@ where
         id: &str,
         request: S::Request,
     ) -> impl Future<Output = Result<S::Reply, ErrorCode>> + Send + use<S> {
-        let asked = self.shard(id).and_then(|shard| self.ask_shard(&shard, request));
+        self.ask_verified(id, request, Verification::Off)
+    }
+
+    /// The same for a request that writes as part of a transaction.
+    pub(crate) fn ask_verified(
+        &self,
+        id: &str,
+        request: S::Request,
+        verification: Verification,
+    ) -> impl Future<Output = Result<S::Reply, ErrorCode>> + Send + use<S> {
+        let asked = self.shard(id).and_then(|shard| self.ask_shard(&shard, request, verification));
         async move { asked?.await.map_err(|_| ErrorCode::NotCoordinator) }
+    }
+
+    /// Says whether a transaction of the producer is open in the partition of an id; otherwise its verification begins.
+    ///
+    /// # Errors
+    /// The id is not served here now, or the producer has a newer epoch.
+    #[allow(dead_code)] // by the handlers of transactions
+    pub(crate) fn verify(&self, id: &str, ask: &ToVerify) -> Result<Verification, ErrorCode> {
+        self.shard(id)?.verify(ask, self.clock.now())
+    }
+
+    /// Ends a transaction in one partition: what it wrote holds or is void once this answers.
+    #[allow(dead_code)] // by the handlers of transactions
+    pub(crate) fn end_transaction(
+        &self,
+        partition: PartitionIndex,
+        marker: &Marker,
+    ) -> impl Future<Output = Result<(), ErrorCode>> + Send + use<S> {
+        let shard = self.shards.read().get(&partition).cloned().ok_or(ErrorCode::NotCoordinator);
+        let ended = shard.and_then(|shard| {
+            let ended = shard.end_transaction(self.clock.now(), marker);
+            self.wake(&shard);
+            ended
+        });
+        async move { ended?.await.map_err(|_| ErrorCode::NotCoordinator) }
     }
 
     /// Asks every shard; the first error where one is not in service.
@@ -115,7 +151,8 @@ where
     where
         S::Request: Clone,
     {
-        let asked: Vec<_> = self.all().iter().map(|shard| self.ask_shard(shard, request.clone())).collect();
+        let asked: Vec<_> =
+            self.all().iter().map(|shard| self.ask_shard(shard, request.clone(), Verification::Off)).collect();
         async move {
             let mut replies = Vec::new();
             for asked in asked {
@@ -183,8 +220,9 @@ where
         &self,
         shard: &Arc<Running<S>>,
         request: S::Request,
+        verification: Verification,
     ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
-        let asked = shard.ask(self.clock.now(), &self.image.load(), request);
+        let asked = shard.ask(self.clock.now(), &self.image.load(), request, verification);
         self.wake(shard);
         asked
     }

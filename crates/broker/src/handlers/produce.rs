@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ottla_config::{CompressionType, ProduceValidation, TopicConfig};
-use ottla_log::{AppendError, Appended, ProducerError};
+use ottla_log::Appended;
 use ottla_records::{
     BatchError, BatchHeader, CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce,
 };
@@ -25,7 +25,7 @@ use crate::{
     durability::{Pending, Place},
     net::Answer,
     node::Node,
-    replicas::{Partition, Topic},
+    replicas::{Topic, append_error_code},
     service::ReplyTo,
 };
 
@@ -167,7 +167,8 @@ fn append(
         return Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS));
     }
     let appended = partition.append(log, &batch, now);
-    let appended = appended.map_err(|error| refusal(&partition, &error).naming_start(log.log_start()))?;
+    let appended = appended
+        .map_err(|error| Refused::because(append_error_code(&partition.id, &error)).naming_start(log.log_start()))?;
     if !appended.duplicate {
         topic.metrics.bytes_in.inc_by(batch.header.size_in_bytes() as u64);
         topic.metrics.messages_in.inc_by(batch.header.records_count.max(0) as u64);
@@ -233,22 +234,6 @@ fn rejected(rejection: &ProduceRejection) -> Refused {
         records: records.collect(),
         log_start_offset: Offset(-1),
     }
-}
-
-fn refusal(partition: &Partition, error: &AppendError) -> Refused {
-    let code = match error {
-        AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => ErrorCode::OutOfOrderSequenceNumber,
-        AppendError::Producer(ProducerError::InvalidEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
-        AppendError::Producer(ProducerError::NotInTransaction { .. }) => ErrorCode::InvalidTxnState,
-        AppendError::Producer(ProducerError::CoordinatorFenced { .. }) => ErrorCode::TransactionCoordinatorFenced,
-        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-        AppendError::OffsetOrder { .. } => ErrorCode::UnknownServerError,
-        AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_) => {
-            tracing::error!(partition = %partition.id, %error, "append failed");
-            ErrorCode::KafkaStorageError
-        }
-    };
-    Refused::because(code)
 }
 
 fn partition_response(index: i32, outcome: Result<Appended, Refused>) -> PartitionProduceResponse {

@@ -20,7 +20,7 @@ use ottla_quorum::MetadataListener;
 use ottla_types::{BrokerId, LeaderEpoch, PartitionIndex, TopicName, Uuid};
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use partition::{Partition, Unavailable};
+pub(crate) use partition::{Marker, Partition, Unavailable, append_error_code, producer_error_code};
 pub(crate) use topic::Topic;
 
 use crate::{metrics::Metrics, waits::Waits};

@@ -10,10 +10,11 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use ottla_config::TopicConfig;
+use ottla_coordinator::Outcome;
 use ottla_disk::Clock;
-use ottla_log::{AppendError, Appended, CreateError, Log, LogConfig, LogDirs, Origin};
-use ottla_records::CheckedBatch;
-use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, TopicPartition, Uuid};
+use ottla_log::{AppendError, Appended, CreateError, Log, LogConfig, LogDirs, Origin, ProducerError, Verification};
+use ottla_records::{CheckedBatch, ControlType};
+use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, ProducerIdAndEpoch, TopicPartition, Uuid};
 use parking_lot::Mutex;
 
 use super::Topic;
@@ -59,6 +60,53 @@ impl From<&Unavailable> for ErrorCode {
             Unavailable::UnknownEpoch => Self::UnknownLeaderEpoch,
             Unavailable::Log(_) => Self::KafkaStorageError,
         }
+    }
+}
+
+/// How a transaction ended, as each of its partitions is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // by the handlers of transactions
+pub(crate) struct Marker {
+    /// Whose transaction. With version 2 the epoch is above that of its records.
+    pub(crate) producer: ProducerIdAndEpoch,
+    pub(crate) outcome: Outcome,
+    /// Leader epoch of the coordinator's partition.
+    pub(crate) coordinator_epoch: i32,
+    /// Version of transactions that it ran under.
+    pub(crate) transaction_version: i8,
+}
+
+#[allow(dead_code)] // by the handlers of transactions
+impl Marker {
+    fn batch(&self, now: Millis) -> CheckedBatch {
+        let end = match self.outcome {
+            Outcome::Commit => ControlType::Commit,
+            Outcome::Abort => ControlType::Abort,
+        };
+        CheckedBatch::marker(self.producer, end, self.coordinator_epoch, now)
+    }
+}
+
+/// What a client, or the coordinator of transactions, is told of an append that failed.
+pub(crate) fn append_error_code(partition: &TopicPartition, error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Producer(error) => producer_error_code(error),
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::OffsetOrder { .. } => ErrorCode::UnknownServerError,
+        AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_) => {
+            tracing::error!(%partition, %error, "append failed");
+            ErrorCode::KafkaStorageError
+        }
+    }
+}
+
+/// The same where the producer's state forbids it.
+pub(crate) fn producer_error_code(error: &ProducerError) -> ErrorCode {
+    match error {
+        ProducerError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        ProducerError::InvalidEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        ProducerError::NotInTransaction { .. } | ProducerError::NotVerified { .. } => ErrorCode::InvalidTxnState,
+        ProducerError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
     }
 }
 
@@ -142,13 +190,45 @@ impl Partition {
         self.log.get()
     }
 
-    /// Appends a checked batch; when it need not be flushed first, consumers may read it at once.
+    /// Appends a producer's checked batch; when it need not be flushed first, consumers may read it at once.
+    ///
+    /// # Errors
+    /// See [`append_error_code`].
     pub(crate) fn append(&self, log: &Log, batch: &CheckedBatch, now: Millis) -> Result<Appended, AppendError> {
-        let appended = log.append(batch, self.leader_epoch(), Origin::Client, now)?;
+        self.append_verified(log, batch, Origin::Client, Verification::Off, now)
+    }
+
+    /// The same for a batch that may begin a transaction only as `verification` says; see [`Log::verify`].
+    ///
+    /// # Errors
+    /// See [`append_error_code`].
+    pub(crate) fn append_verified(
+        &self,
+        log: &Log,
+        batch: &CheckedBatch,
+        origin: Origin,
+        verification: Verification,
+        now: Millis,
+    ) -> Result<Appended, AppendError> {
+        let appended = log.append_verified(batch, self.leader_epoch(), origin, verification, now)?;
+        Ok(self.appended(log, appended))
+    }
+
+    /// Ends a transaction here. As with other records, [`Appended::flush_to`] says what has to be flushed first.
+    ///
+    /// # Errors
+    /// See [`append_error_code`].
+    #[allow(dead_code)] // by the handlers of transactions
+    pub(crate) fn append_marker(&self, log: &Log, marker: &Marker, now: Millis) -> Result<Appended, AppendError> {
+        let appended = log.append_marker(&marker.batch(now), self.leader_epoch(), marker.transaction_version, now)?;
+        Ok(self.appended(log, appended))
+    }
+
+    fn appended(&self, log: &Log, appended: Appended) -> Appended {
         if appended.flush_to.is_none() && !appended.duplicate {
             self.commit(log, appended.last_offset.plus(1));
         }
-        Ok(appended)
+        appended
     }
 
     /// Lets consumers read up to `to`.

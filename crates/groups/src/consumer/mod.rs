@@ -174,6 +174,20 @@ impl ConsumerGroup {
         check_epoch(member, epoch)
     }
 
+    /// The same for a commit that is part of a transaction, whatever its version.
+    pub(crate) fn check_transactional_commit(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        epoch: i32,
+    ) -> Result<(), ErrorCode> {
+        // From a producer that knows no more of the group than its id.
+        if epoch == -1 && member_id.is_empty() && instance_id.is_none() {
+            return Ok(());
+        }
+        self.check_commit(member_id, instance_id, epoch, COMMIT_WITH_EPOCH)
+    }
+
     /// Whether a member may commit the offset of one partition with an epoch that it has left behind: when it has had the
     /// partition since that epoch or longer (KIP-1251).
     pub(crate) fn check_late_commit(

@@ -49,7 +49,7 @@ impl Round {
         if self.is_full() {
             shard.timers.set(Timer::OffsetsExpire, now.plus(ROUND_PAUSE_MS));
         }
-        Decision { records: self.records, replies: Vec::new() }
+        Decision { records: self.records, ..Decision::none() }
     }
 }
 

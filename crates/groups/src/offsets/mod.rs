@@ -14,7 +14,7 @@ pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use commit::commit;
+pub(crate) use commit::{commit, commit_transactional};
 pub(crate) use delete::delete;
 pub(crate) use expire::expire;
 pub(crate) use fetch::fetch;

@@ -7,9 +7,9 @@ use ottla_types::{LeaderEpoch, Millis, Offset, TimestampType};
 
 use super::{Log, LogState, Writer};
 use crate::{
-    Origin, ProducerError,
+    Origin, ProducerError, ToVerify, Verification,
     batch::marker_of,
-    producer_state::{BatchMark, Marker, Verdict},
+    producer_state::{BatchMark, Marker, Terms, Verdict},
     segment::WriteFailure,
 };
 
@@ -76,11 +76,59 @@ impl Log {
         origin: Origin,
         now: Millis,
     ) -> Result<Appended, AppendError> {
+        self.append_on(batch, epoch, Terms::of(origin), now)
+    }
+
+    /// Appends a batch, which begins a transaction only where `verification` allows it; see [`Log::verify`].
+    ///
+    /// # Errors
+    /// The batch is not in the log.
+    pub fn append_verified(
+        &self,
+        batch: &CheckedBatch,
+        epoch: LeaderEpoch,
+        origin: Origin,
+        verification: Verification,
+        now: Millis,
+    ) -> Result<Appended, AppendError> {
+        self.append_on(batch, epoch, Terms { verification, ..Terms::of(origin) }, now)
+    }
+
+    /// Appends the marker of a transaction that ran under `transaction_version`.
+    ///
+    /// # Errors
+    /// The marker is not in the log.
+    pub fn append_marker(
+        &self,
+        marker: &CheckedBatch,
+        epoch: LeaderEpoch,
+        transaction_version: i8,
+        now: Millis,
+    ) -> Result<Appended, AppendError> {
+        self.append_on(marker, epoch, Terms { transaction_version, ..Terms::of(Origin::Coordinator) }, now)
+    }
+
+    /// Says whether a transaction of the producer is open here. Otherwise its verification begins: the coordinator is asked,
+    /// and where it agrees, the batch is appended with what this gave.
+    ///
+    /// # Errors
+    /// The producer has a newer epoch.
+    pub fn verify(&self, ask: &ToVerify, now: Millis) -> Result<Verification, ProducerError> {
+        self.writer.lock().producers.verify(now, ask)
+    }
+
+    fn append_on(
+        &self,
+        batch: &CheckedBatch,
+        epoch: LeaderEpoch,
+        terms: Terms,
+        now: Millis,
+    ) -> Result<Appended, AppendError> {
         let marker = marker_of(&batch.header, &batch.body);
         let mut writer = self.writer.lock();
         self.check_online()?;
-        let header = self.place(batch, epoch, origin)?;
-        if let Verdict::Duplicate(mark) = writer.producers.check(&header, marker.as_ref(), origin)? {
+        let header = self.place(batch, epoch, terms.origin)?;
+        if let Verdict::Duplicate(mark) = writer.producers.check(&header, marker.as_ref(), terms)? {
             return Ok(self.duplicate(&header, mark));
         }
         self.roll_if_due(&mut writer, &header, now).map_err(AppendError::Io)?;

@@ -1,7 +1,7 @@
 //! What is kept of one producer.
 
 use ottla_records::{BatchHeader, NO_SEQUENCE, sequence_plus};
-use ottla_types::{Millis, Offset, ProducerEpoch};
+use ottla_types::{Millis, Offset, ProducerEpoch, ProducerIdAndEpoch};
 
 use super::{Marker, ProducerError};
 
@@ -64,18 +64,37 @@ impl ProducerEntry {
         self.batches.iter().flatten().find(|mark| (mark.first_sequence, mark.last_sequence) == sequences).copied()
     }
 
-    pub(super) fn check_epoch(&self, batch: &BatchHeader) -> Result<(), ProducerError> {
-        if batch.producer_epoch >= self.epoch {
-            return Ok(());
-        }
-        Err(ProducerError::InvalidEpoch {
-            producer: batch.producer_id,
-            found: batch.producer_epoch,
-            current: self.epoch,
-        })
+    /// Whether a transaction of this epoch is open.
+    pub(super) fn has_ongoing(&self, epoch: ProducerEpoch) -> bool {
+        self.transaction_start.is_some() && self.epoch == epoch
     }
 
-    pub(super) fn check_coordinator(&self, batch: &BatchHeader, marker: &Marker) -> Result<(), ProducerError> {
+    pub(super) fn check_epoch(&self, producer: ProducerIdAndEpoch) -> Result<(), ProducerError> {
+        if producer.epoch >= self.epoch { Ok(()) } else { Err(self.invalid_epoch(producer)) }
+    }
+
+    fn invalid_epoch(&self, producer: ProducerIdAndEpoch) -> ProducerError {
+        ProducerError::InvalidEpoch { producer: producer.id, found: producer.epoch, current: self.epoch }
+    }
+
+    /// With version 2 of transactions a marker has a newer epoch than what it ends, so one with the current epoch is late: it
+    /// was meant for the transaction before. Where none is open it is a retry and harmless; and the last epoch that there is
+    /// has none above it.
+    pub(super) fn check_marker(
+        &self,
+        batch: &BatchHeader,
+        marker: &Marker,
+        transaction_version: i8,
+    ) -> Result<(), ProducerError> {
+        self.check_epoch(batch.producer())?;
+        let is_late = batch.producer_epoch == self.epoch && self.epoch.0 != i16::MAX;
+        if transaction_version >= 2 && is_late && self.transaction_start.is_some() {
+            return Err(self.invalid_epoch(batch.producer()));
+        }
+        self.check_coordinator(batch, marker)
+    }
+
+    fn check_coordinator(&self, batch: &BatchHeader, marker: &Marker) -> Result<(), ProducerError> {
         if marker.coordinator_epoch >= self.coordinator_epoch {
             return Ok(());
         }

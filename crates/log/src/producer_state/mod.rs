@@ -8,15 +8,18 @@
 
 mod entry;
 mod snapshot;
+mod verification;
 
 use std::collections::{BTreeMap, HashMap};
 
-use ottla_records::BatchHeader;
+use ottla_records::{BatchHeader, NO_SEQUENCE};
 use ottla_types::{Millis, Offset, ProducerEpoch, ProducerId, ProducerIdAndEpoch};
 
 pub use self::entry::BatchMark;
 use self::entry::ProducerEntry;
 pub(crate) use self::snapshot::{read_snapshot, write_snapshot};
+use self::verification::Verifications;
+pub use self::verification::{ToVerify, Verification, VerificationGuard};
 use crate::AbortedTransaction;
 
 /// Who appends a batch; producers are held to more rules than a leader's copy.
@@ -59,6 +62,12 @@ pub enum ProducerError {
         /// Whose batch.
         producer: ProducerId,
     },
+    /// A batch that would begin a transaction of which the coordinator does not know (`INVALID_TXN_STATE`).
+    #[error("producer {producer}: a batch of no ongoing transaction")]
+    NotVerified {
+        /// Whose batch.
+        producer: ProducerId,
+    },
     /// A marker of a coordinator that has been replaced (`TRANSACTION_COORDINATOR_FENCED`).
     #[error("producer {producer}: coordinator epoch {found} is below {current}")]
     CoordinatorFenced {
@@ -78,6 +87,22 @@ pub(crate) enum Verdict {
     Fresh,
     /// It is there already.
     Duplicate(BatchMark),
+}
+
+/// On what terms a batch is appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) origin: Origin,
+    pub(crate) verification: Verification,
+    /// Version of transactions that a marker's transaction ran under.
+    pub(crate) transaction_version: i8,
+}
+
+impl Terms {
+    /// Neither verified nor of version 2.
+    pub(crate) fn of(origin: Origin) -> Self {
+        Self { origin, verification: Verification::Off, transaction_version: 0 }
+    }
 }
 
 /// The end of a transaction, as its control record tells it.
@@ -122,9 +147,24 @@ pub(crate) struct ProducerStates {
     open: BTreeMap<Offset, ProducerId>,
     /// Ended ones whose marker is not below the high watermark yet: first offset to marker.
     unreplicated: BTreeMap<Offset, Offset>,
+    verifications: Verifications,
 }
 
 impl ProducerStates {
+    /// Says whether a transaction of the producer is open here; otherwise begins its verification.
+    ///
+    /// # Errors
+    /// The producer has a newer epoch.
+    pub(crate) fn verify(&mut self, now: Millis, ask: &ToVerify) -> Result<Verification, ProducerError> {
+        if let Some(entry) = self.producers.get(&ask.producer.id) {
+            entry.check_epoch(ask.producer)?;
+            if entry.has_ongoing(ask.producer.epoch) {
+                return Ok(Verification::Ongoing);
+            }
+        }
+        Ok(Verification::Guard(self.verifications.begin(now, ask)))
+    }
+
     /// Decides whether a batch of an idempotent producer may be appended.
     ///
     /// # Errors
@@ -133,37 +173,65 @@ impl ProducerStates {
         &self,
         batch: &BatchHeader,
         marker: Option<&Marker>,
-        origin: Origin,
+        terms: Terms,
     ) -> Result<Verdict, ProducerError> {
+        let origin = terms.origin;
         if origin == Origin::Replication || !batch.has_producer_id() {
             return Ok(Verdict::Fresh);
         }
-        let Some(entry) = self.producers.get(&batch.producer_id) else { return Ok(Verdict::Fresh) };
-        let is_control = batch.attributes.is_control();
+        let entry = self.producers.get(&batch.producer_id);
+        if batch.attributes.is_control() {
+            match (entry, marker) {
+                (Some(entry), Some(marker)) => entry.check_marker(batch, marker, terms.transaction_version)?,
+                (Some(entry), None) => entry.check_epoch(batch.producer())?,
+                (None, _) => {}
+            }
+            return Ok(Verdict::Fresh);
+        }
         if origin == Origin::Client
-            && !is_control
-            && let Some(mark) = entry.find(batch)
+            && let Some(mark) = entry.and_then(|entry| entry.find(batch))
         {
             return Ok(Verdict::Duplicate(mark));
         }
-        entry.check_epoch(batch)?;
-        if let Some(marker) = marker {
-            entry.check_coordinator(batch, marker)?;
-        } else if !is_control {
-            if origin == Origin::Client {
-                entry.check_sequence(batch)?;
-            }
-            if entry.transaction_start.is_some() && !batch.attributes.is_transactional() {
-                return Err(ProducerError::NotInTransaction { producer: batch.producer_id });
-            }
+        if let Some(entry) = entry {
+            entry.check_epoch(batch.producer())?;
+        }
+        let ongoing = entry.is_some_and(|entry| entry.has_ongoing(batch.producer_epoch));
+        let is_transactional = batch.attributes.is_transactional();
+        if is_transactional && !ongoing && !self.verifications.admits(batch, terms.verification) {
+            return Err(ProducerError::NotVerified { producer: batch.producer_id });
+        }
+        if origin == Origin::Client {
+            self.check_sequence(entry, batch)?;
+        }
+        if !is_transactional && entry.is_some_and(|entry| entry.transaction_start.is_some()) {
+            return Err(ProducerError::NotInTransaction { producer: batch.producer_id });
         }
         Ok(Verdict::Fresh)
+    }
+
+    fn check_sequence(&self, entry: Option<&ProducerEntry>, batch: &BatchHeader) -> Result<(), ProducerError> {
+        let found = batch.base_sequence;
+        let refused = |last| Err(ProducerError::OutOfOrderSequence { producer: batch.producer_id, found, last });
+        if let Some(under_way) = self.verifications.get(batch.producer_id) {
+            // With version 2 each transaction begins at 0 here, whatever has become of the batches before.
+            if under_way.bumps_epochs && found != 0 && entry.is_none_or(|entry| entry.last().is_none()) {
+                return refused(NO_SEQUENCE);
+            }
+            if found > under_way.lowest_sequence {
+                return refused(entry.map_or(NO_SEQUENCE, ProducerEntry::last_sequence));
+            }
+        }
+        entry.map_or(Ok(()), |entry| entry.check_sequence(batch))
     }
 
     /// Takes in a batch that is in the log. `batch` has its final offsets. Gives the transaction that it ends.
     pub(crate) fn record(&mut self, batch: &BatchHeader, marker: Option<&Marker>) -> Option<CompletedTransaction> {
         if !batch.has_producer_id() {
             return None;
+        }
+        if batch.attributes.is_transactional() {
+            self.verifications.appended(batch);
         }
         if batch.attributes.is_control() {
             return marker.and_then(|marker| self.record_marker(batch, marker));
@@ -221,11 +289,12 @@ impl ProducerStates {
     pub(crate) fn expire(&mut self, now: Millis, expiration_ms: i64) {
         self.producers
             .retain(|_, entry| entry.transaction_start.is_some() || now.since(entry.last_timestamp) < expiration_ms);
+        self.verifications.expire(now, expiration_ms);
     }
 
-    /// Number of producers.
+    /// Number of producers, and of verifications under way.
     pub(crate) fn len(&self) -> usize {
-        self.producers.len()
+        self.producers.len() + self.verifications.len()
     }
 
     /// All producers, in no order.

@@ -37,7 +37,7 @@ fn marker(commit: bool, coordinator_epoch: i32) -> Marker {
 
 /// Checks and records, as an append does.
 fn append(states: &mut ProducerStates, batch: &BatchHeader) -> Result<Verdict, ProducerError> {
-    let verdict = states.check(batch, None, Origin::Client)?;
+    let verdict = states.check(batch, None, Terms::of(Origin::Client))?;
     if verdict == Verdict::Fresh {
         states.record(batch, None);
     }
@@ -82,7 +82,7 @@ fn the_last_five_batches_are_known_again() {
     let states = after(&batches);
     for (i, batch) in batches.iter().enumerate() {
         let retry = BatchHeader { base_offset: Offset(99), ..*batch };
-        let verdict = states.check(&retry, None, Origin::Client);
+        let verdict = states.check(&retry, None, Terms::of(Origin::Client));
         if i < 2 {
             assert!(matches!(verdict, Err(ProducerError::OutOfOrderSequence { .. })), "batch {i}: {verdict:?}");
         } else {
@@ -92,7 +92,7 @@ fn the_last_five_batches_are_known_again() {
         }
     }
     let other_epoch = BatchHeader { producer_epoch: ProducerEpoch(1), ..batches[6] };
-    assert!(states.check(&other_epoch, None, Origin::Client).is_err(), "no duplicate of another epoch");
+    assert!(states.check(&other_epoch, None, Terms::of(Origin::Client)).is_err(), "no duplicate of another epoch");
 }
 
 #[test]
@@ -104,16 +104,20 @@ fn an_older_epoch_is_fenced() {
         current: ProducerEpoch(3),
     });
     assert_eq!(append(&mut states, &data(2, 1, 1, 1)), expected);
-    assert_eq!(states.check(&data(2, 1, 1, 1), None, Origin::Coordinator), expected);
-    assert_eq!(states.check(&control(1, 2, 1), Some(&marker(true, 0)), Origin::Coordinator), expected);
-    assert_eq!(states.check(&data(2, 1, 1, 1), None, Origin::Replication), Ok(Verdict::Fresh));
+    assert_eq!(states.check(&data(2, 1, 1, 1), None, Terms::of(Origin::Coordinator)), expected);
+    assert_eq!(states.check(&control(1, 2, 1), Some(&marker(true, 0)), Terms::of(Origin::Coordinator)), expected);
+    assert_eq!(states.check(&data(2, 1, 1, 1), None, Terms::of(Origin::Replication)), Ok(Verdict::Fresh));
 }
 
 #[test]
 fn a_coordinator_is_not_held_to_sequences() {
     let states = after(&[data(0, 0, 0, 1)]);
-    assert_eq!(states.check(&data(0, 40, 1, 1), None, Origin::Coordinator), Ok(Verdict::Fresh));
-    assert_eq!(states.check(&data(0, 0, 1, 1), None, Origin::Coordinator), Ok(Verdict::Fresh), "nor for a retry");
+    assert_eq!(states.check(&data(0, 40, 1, 1), None, Terms::of(Origin::Coordinator)), Ok(Verdict::Fresh));
+    assert_eq!(
+        states.check(&data(0, 0, 1, 1), None, Terms::of(Origin::Coordinator)),
+        Ok(Verdict::Fresh),
+        "nor for a retry"
+    );
 }
 
 #[test]
@@ -138,10 +142,13 @@ fn a_replaced_coordinator_cannot_end_transactions() {
     let mut states = after(&[transactional(1, 0, 0)]);
     states.record(&control(1, 0, 1), Some(&marker(true, 5)));
     assert_eq!(
-        states.check(&control(1, 0, 2), Some(&marker(true, 4)), Origin::Coordinator),
+        states.check(&control(1, 0, 2), Some(&marker(true, 4)), Terms::of(Origin::Coordinator)),
         Err(ProducerError::CoordinatorFenced { producer: ProducerId(1), found: 4, current: 5 })
     );
-    assert_eq!(states.check(&control(1, 0, 2), Some(&marker(true, 5)), Origin::Coordinator), Ok(Verdict::Fresh));
+    assert_eq!(
+        states.check(&control(1, 0, 2), Some(&marker(true, 5)), Terms::of(Origin::Coordinator)),
+        Ok(Verdict::Fresh)
+    );
 }
 
 #[test]
@@ -194,7 +201,7 @@ fn a_snapshot_holds_the_newest_batch_and_the_open_transaction() {
     assert_eq!(sorted(&back), sorted(&states));
     assert_eq!(back.first_unstable(), Some(Offset(7)));
     assert_eq!(write_snapshot(&back), bytes);
-    let retry = back.check(&data(7, i32::MAX - 1, 50, 4), None, Origin::Client);
+    let retry = back.check(&data(7, i32::MAX - 1, 50, 4), None, Terms::of(Origin::Client));
     let Ok(Verdict::Duplicate(mark)) = retry else { panic!("{retry:?}") };
     assert_eq!((mark.first_offset, mark.last_offset), (Offset(3), Offset(6)));
 }

@@ -123,7 +123,7 @@ fn a_group_may_come_from_the_consumer_protocol() {
         (group.state, group.generation, group.protocol) = (State::Stable, 7, group.members.select_protocol());
         world.step(|shard, now, _| {
             let record = crate::classic::adopt(shard, now, GROUP, &group, rebalance);
-            Decided { records: vec![record], replies: Vec::new() }
+            Decided { records: vec![record], ..Decided::none() }
         });
         world.pass(0);
         let expected = if rebalance { ErrorCode::RebalanceInProgress } else { ErrorCode::None };
