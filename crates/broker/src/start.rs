@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use ottla_config::{BrokerConfig, ServerSettings};
+use ottla_config::{BrokerConfig, Overrides, ServerSettings};
 use ottla_controller::{Controller, ControllerSettings, FeatureRange};
 use ottla_disk::{Clock, Disk};
 use ottla_groups::Settings as GroupSettings;
@@ -119,7 +119,7 @@ impl Broker {
         };
         let disk = Arc::new(StdDisk);
         let cluster_id = cluster_id(&settings, &*disk)?;
-        let dirs = open_dirs(&settings, cluster_id, disk.clone(), now)?;
+        let dirs = open_dirs(&settings, &config, cluster_id, disk.clone(), now)?;
         let metrics = Arc::new(Metrics::new(served::APIS));
         let waits = Arc::new(Waits::new(now));
         let controller = controller(&settings, &config);
@@ -236,15 +236,17 @@ fn cluster_id(settings: &ServerSettings, disk: &dyn Disk) -> Result<Uuid, StartE
 
 fn open_dirs(
     settings: &ServerSettings,
+    config: &BrokerConfig,
     cluster_id: Uuid,
     disk: Arc<StdDisk>,
     now: Millis,
 ) -> Result<Arc<LogDirs>, StartError> {
     let defaults = LogDirsConfig::default();
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 2;
-    let config = LogDirsConfig {
+    let dirs_config = LogDirsConfig {
         // The other half is for connections.
         open_files_max: defaults.open_files_max.min(usize::try_from(open_files).unwrap_or(usize::MAX)),
+        delete_delay_ms: config.topic_config(&Overrides::default()).file_delete_delay_ms,
         recovery_threads_per_dir: usize::try_from(settings.logs.num_recovery_threads_per_data_dir).unwrap_or(1),
         ..defaults
     };
@@ -255,7 +257,7 @@ fn open_dirs(
     };
     // Topics' own settings follow when their partitions are first used.
     let configs = Arc::new(LogConfig::default());
-    let (dirs, _) = LogDirs::open(disk, &settings.log_dirs, &identity, config, configs, now)?;
+    let (dirs, _) = LogDirs::open(disk, &settings.log_dirs, &identity, dirs_config, configs, now)?;
     Ok(Arc::new(dirs))
 }
 

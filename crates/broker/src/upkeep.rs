@@ -1,4 +1,4 @@
-//! Work that comes round: idle connections, `flush.ms`, checkpoints, forgotten producers.
+//! Work that comes round: idle connections, `flush.ms`, checkpoints, files whose delay before removal is over.
 //!
 //! One task for all of it; what touches the disk runs on the blocking pool.
 
@@ -37,15 +37,15 @@ pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
 
 fn look_after_logs(dirs: &LogDirs, now: Millis, checkpoint: bool) {
     dirs.flush_due(now);
-    let removed = dirs.remove_retired().map(drop);
-    let stored = if checkpoint { store(dirs) } else { Ok(()) };
+    let removed = dirs.remove_due(now).map(drop);
+    let stored = if checkpoint { store(dirs, now) } else { Ok(()) };
     for error in [removed, stored].into_iter().filter_map(Result::err) {
         tracing::warn!(%error, "upkeep of the data directories");
     }
 }
 
 /// Checkpoints; segments below a log start that has been stored then go.
-fn store(dirs: &LogDirs) -> std::io::Result<()> {
-    dirs.remove_old_segments()?;
+fn store(dirs: &LogDirs, now: Millis) -> std::io::Result<()> {
+    dirs.remove_old_segments(now)?;
     dirs.checkpoint_high_watermarks()
 }

@@ -23,9 +23,9 @@ fn main() -> anyhow::Result<()> {
         let partition = TopicPartition { topic: TopicName::new("speed")?, partition: PartitionIndex(i as i32) };
         let log = dirs.create(&partition, Uuid([2; 16]), NOW)?;
         measure(&log, size, (megabytes << 20) / size)?;
-        dirs.delete(&partition)?;
+        dirs.delete(&partition, NOW)?;
     }
-    dirs.remove_retired()?;
+    dirs.remove_due(Millis(i64::MAX))?;
     Ok(())
 }
 

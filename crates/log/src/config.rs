@@ -17,6 +17,8 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: time after which a record is flushed at the latest.
     pub flush_ms: i64,
+    /// `file.delete.delay.ms`: how long the files of a removed segment stay.
+    pub file_delete_delay_ms: i64,
     /// `producer.id.expiration.ms`: how long a silent producer is remembered.
     pub producer_id_expiration_ms: i64,
 }
@@ -32,6 +34,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            file_delete_delay_ms: 60_000,
             producer_id_expiration_ms: 24 * 3600 * 1000,
         }
     }
@@ -46,10 +49,12 @@ pub struct LogDirsConfig {
     pub flush_threads: usize,
     /// `num.recovery.threads.per.data.dir`: logs recovered at once after a crash, per directory.
     pub recovery_threads_per_dir: usize,
+    /// `log.segment.delete.delay.ms`: how long the directory of a deleted partition stays.
+    pub delete_delay_ms: i64,
 }
 
 impl Default for LogDirsConfig {
     fn default() -> Self {
-        Self { open_files_max: 16 * 1024, flush_threads: 4, recovery_threads_per_dir: 2 }
+        Self { open_files_max: 16 * 1024, flush_threads: 4, recovery_threads_per_dir: 2, delete_delay_ms: 60_000 }
     }
 }

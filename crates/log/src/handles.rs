@@ -16,6 +16,9 @@ use std::{
 use ottla_disk::{Disk, DiskFile, OpenMode};
 use parking_lot::Mutex;
 
+/// What the name of a file ends with whose removal was decided, as Kafka does it.
+pub(crate) const DELETED_SUFFIX: &str = ".deleted";
+
 /// The open files of a set of directories.
 #[derive(Debug)]
 pub(crate) struct HandleCache {
@@ -30,6 +33,8 @@ pub(crate) struct Handle {
     cache: Arc<HandleCache>,
     dir: Arc<Path>,
     name: Box<str>,
+    /// Whether the file has the name of one that is to be removed. Changes only while `file` is locked.
+    retired: AtomicBool,
     file: Mutex<Option<Arc<dyn DiskFile>>>,
     used: AtomicBool,
 }
@@ -51,6 +56,7 @@ impl HandleCache {
             cache: Arc::clone(self),
             dir: Arc::clone(dir),
             name: name.into_boxed_str(),
+            retired: AtomicBool::new(false),
             file: Mutex::default(),
             used: AtomicBool::new(true),
         })
@@ -84,7 +90,11 @@ impl HandleCache {
 impl Handle {
     /// Where the file is.
     pub(crate) fn path(&self) -> PathBuf {
-        self.dir.join(&*self.name)
+        self.path_as(self.retired.load(Ordering::Acquire))
+    }
+
+    fn path_as(&self, retired: bool) -> PathBuf {
+        if retired { self.dir.join(format!("{}{DELETED_SUFFIX}", self.name)) } else { self.dir.join(&*self.name) }
     }
 
     /// The open file.
@@ -121,19 +131,48 @@ impl Handle {
             self.used.store(true, Ordering::Relaxed);
             return Ok(Arc::clone(file));
         }
-        let path = self.path();
-        let opened = match self.cache.disk.open(&path, mode) {
-            Err(error) if is_too_many(&error) && self.cache.close_half() => self.cache.disk.open(&path, mode)?,
-            opened => opened?,
-        };
-        let mut slot = self.file.lock();
-        if let Some(file) = &*slot {
-            return Ok(Arc::clone(file)); // somebody was faster
+        loop {
+            let retired = self.retired.load(Ordering::Acquire);
+            let opened = self.open_as(retired, if retired { OpenMode::Write } else { mode });
+            let mut slot = self.file.lock();
+            if let Some(file) = &*slot {
+                return Ok(Arc::clone(file)); // somebody was faster
+            }
+            if self.retired.load(Ordering::Acquire) != retired {
+                continue; // renamed meanwhile: this was no file, or a new one of the old name
+            }
+            let opened = opened?;
+            *slot = Some(Arc::clone(&opened));
+            drop(slot);
+            self.cache.note_opened(self);
+            return Ok(opened);
         }
-        *slot = Some(Arc::clone(&opened));
-        drop(slot);
-        self.cache.note_opened(self);
-        Ok(opened)
+    }
+
+    fn open_as(&self, retired: bool, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let path = self.path_as(retired);
+        match self.cache.disk.open(&path, mode) {
+            Err(error) if is_too_many(&error) && self.cache.close_half() => self.cache.disk.open(&path, mode),
+            opened => opened,
+        }
+    }
+
+    /// Gives the file the name of one that is to be removed; who still holds this handle goes on reading it. The new path;
+    /// none where there was no file.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn retire(&self) -> io::Result<Option<PathBuf>> {
+        let _nobody_opens = self.file.lock();
+        let to = self.path_as(true);
+        match self.cache.disk.rename(&self.path(), &to) {
+            Ok(()) => {
+                self.retired.store(true, Ordering::Release);
+                Ok(Some(to))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Forgets the open file; it is opened again at the next use.

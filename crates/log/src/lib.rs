@@ -13,6 +13,7 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod deletions;
 mod dirs;
 mod epochs;
 mod flusher;

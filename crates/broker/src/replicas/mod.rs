@@ -97,7 +97,9 @@ impl Replicas {
     fn configure(&self, image: &MetadataImage) {
         let cluster = overrides(image, &ConfigResource::default_broker());
         let broker = overrides(image, &ConfigResource::broker(self.broker));
-        self.config.store(Arc::new(self.statics.with_dynamic(&cluster, &broker)));
+        let config = self.statics.with_dynamic(&cluster, &broker);
+        self.dirs.set_delete_delay_ms(config.topic_config(&ConfigMap::default()).file_delete_delay_ms);
+        self.config.store(Arc::new(config));
         let topics: Vec<_> = self.topics.read().by_id.values().cloned().collect();
         for topic in topics {
             self.configure_topic(&topic, image);

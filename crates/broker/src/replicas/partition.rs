@@ -178,7 +178,7 @@ impl Partition {
         match self.dirs.create(&self.id, self.topic_id, self.clock.now()) {
             Err(CreateError::OtherTopic { found, .. }) => {
                 tracing::warn!(partition = %self.id, topic_id = %found, "the directory of a deleted topic gives way");
-                self.dirs.delete(&self.id)?;
+                self.dirs.delete(&self.id, self.clock.now())?;
                 self.dirs.create(&self.id, self.topic_id, self.clock.now())
             }
             opened => opened,
@@ -261,7 +261,7 @@ impl Partition {
 
     pub(super) fn delete(&self) {
         self.leads.store(false, Ordering::Release);
-        if let Err(error) = self.dirs.delete(&self.id) {
+        if let Err(error) = self.dirs.delete(&self.id, self.clock.now()) {
             tracing::warn!(partition = %self.id, %error, "a deleted partition's directory remains");
         }
         self.waits.data_arrived((self.topic_id, self.id.partition));
@@ -277,6 +277,7 @@ fn log_config(topic: &TopicConfig) -> LogConfig {
         index_interval_bytes: u32::try_from(topic.index_interval_bytes).unwrap_or(u32::MAX),
         flush_messages: topic.flush_messages,
         flush_ms: topic.flush_ms,
+        file_delete_delay_ms: topic.file_delete_delay_ms,
         ..LogConfig::default()
     }
 }

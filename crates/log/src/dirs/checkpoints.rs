@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use ottla_types::{Offset, TopicPartition};
+use ottla_types::{Millis, Offset, TopicPartition};
 
 use super::{DataDir, LogDirs, slot::Slot};
 use crate::checkpoint::offsets::OffsetCheckpoint;
@@ -42,10 +42,10 @@ impl LogDirs {
     ///
     /// # Errors
     /// A directory failed.
-    pub fn remove_old_segments(&self) -> io::Result<usize> {
+    pub fn remove_old_segments(&self, now: Millis) -> io::Result<usize> {
         let starts: Vec<_> = self.loaded_logs().into_iter().map(|log| (log.log_start(), log)).collect();
         self.checkpoint()?;
-        starts.iter().map(|(start, log)| log.remove_segments_below(*start)).sum()
+        starts.iter().map(|(start, log)| log.remove_segments_below(*start, now)).sum()
     }
 
     /// Stores high watermarks, for the broker to call every few seconds

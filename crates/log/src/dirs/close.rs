@@ -19,6 +19,9 @@ impl LogDirs {
     pub fn close(&self, epoch: BrokerEpoch) -> io::Result<()> {
         self.env.flusher.stop();
         let clean: Vec<_> = (0..self.dirs.len()).map(|at| self.close_logs(at)).collect();
+        if let Err(error) = self.env.deletions.remove_files(self.disk()) {
+            tracing::warn!(%error, "files of removed segments remain");
+        }
         self.checkpoint()?;
         self.checkpoint_high_watermarks()?;
         for (dir, clean) in self.dirs.iter().zip(clean) {

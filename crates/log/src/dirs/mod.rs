@@ -54,8 +54,6 @@ pub struct LogDirs {
     settings: LogDirsConfig,
     dirs: Vec<DataDir>,
     partitions: RwLock<HashMap<TopicPartition, Arc<Slot>>>,
-    /// Directories that were renamed and wait for their removal.
-    retired: Mutex<Vec<PathBuf>>,
 }
 
 /// One data directory.
@@ -231,11 +229,12 @@ impl LogDirs {
         Ok(slot)
     }
 
-    /// Takes a partition out of use at once: its directory gets another name. [`LogDirs::remove_retired`] removes it.
+    /// Takes a partition out of use at once: its directory gets another name. [`LogDirs::remove_due`] removes it once
+    /// `log.segment.delete.delay.ms` is over.
     ///
     /// # Errors
     /// The partition is not here, or the disk failed.
-    pub fn delete(&self, partition: &TopicPartition) -> Result<(), CreateError> {
+    pub fn delete(&self, partition: &TopicPartition, now: Millis) -> Result<(), CreateError> {
         let slot = self.partitions.write().remove(partition);
         let slot = slot.ok_or_else(|| LoadError::Absent(partition.clone()))?;
         self.dirs[slot.dir_index()].partitions.fetch_sub(1, Ordering::AcqRel);
@@ -244,27 +243,21 @@ impl LogDirs {
             Some(log) => log.retire(&to)?,
             None => self.disk().rename(slot.dir(), &to)?,
         }
-        self.retired.lock().push(to);
+        self.env.deletions.add_directory(to, now);
         Ok(())
     }
 
-    /// Removes the directories of partitions that were deleted; how many.
+    /// Removes the files of removed segments and the directories of deleted partitions whose delay is over; how many.
     ///
     /// # Errors
     /// As the file system says; what is left is removed the next time.
-    pub fn remove_retired(&self) -> io::Result<usize> {
-        let mut removed = 0;
-        while let Some(path) = { self.retired.lock().pop() } {
-            match self.disk().remove_dir_all(&path) {
-                Ok(()) => removed += 1,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    self.retired.lock().push(path);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(removed)
+    pub fn remove_due(&self, now: Millis) -> io::Result<usize> {
+        self.env.deletions.run(self.disk(), now)
+    }
+
+    /// `log.segment.delete.delay.ms` as it is from now on.
+    pub fn set_delete_delay_ms(&self, delay_ms: i64) {
+        self.env.deletions.set_directory_delay_ms(delay_ms);
     }
 
     /// Starts the flush of every opened log whose oldest record has waited `flush.ms`; how many.

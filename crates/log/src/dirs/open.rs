@@ -23,6 +23,7 @@ use super::{
 use crate::{
     LoadError, LoadReport, LogDirsConfig, MetaProperties, StartPoint,
     checkpoint::{CheckpointError, clean_shutdown, meta_properties, offsets::OffsetCheckpoint},
+    deletions::Deletions,
     flusher::Flusher,
     handles::HandleCache,
     log::LogEnv,
@@ -105,7 +106,8 @@ impl LogDirs {
         now: Millis,
     ) -> Result<(Self, Vec<Recovery>), OpenError> {
         let flusher = Arc::new(Flusher::start(settings.flush_threads).map_err(OpenError::Threads)?);
-        let env = LogEnv { handles: HandleCache::new(disk, settings.open_files_max), flusher };
+        let deletions = Arc::new(Deletions::new(settings.delete_delay_ms));
+        let env = LogEnv { handles: HandleCache::new(disk, settings.open_files_max), flusher, deletions };
         let mut opened = Vec::new();
         for (at, path) in paths.iter().enumerate() {
             let new_id = identity.new_directory_ids.get(at).copied().unwrap_or_default();
@@ -113,7 +115,6 @@ impl LogDirs {
             opened.push(dir.map_err(|source| OpenError::Dir { path: path.clone(), source })?);
         }
         let mut partitions = HashMap::new();
-        let mut retired = Vec::new();
         let mut dirs = Vec::new();
         for (at, dir) in opened.into_iter().enumerate() {
             for slot in dir.slots(at) {
@@ -121,11 +122,10 @@ impl LogDirs {
                     return Err(OpenError::Twice(twice.partition().clone()));
                 }
             }
-            retired.extend(dir.retired);
+            dir.retired.into_iter().for_each(|path| env.deletions.add_directory(path, now));
             dirs.push(dir.data);
         }
-        let (partitions, retired) = (RwLock::new(partitions), Mutex::new(retired));
-        let this = Self { env, configs, settings, dirs, partitions, retired };
+        let this = Self { env, configs, settings, dirs, partitions: RwLock::new(partitions) };
         let recoveries = this.recover(now)?;
         this.forget_clean_stop()?;
         Ok((this, recoveries))

@@ -56,6 +56,10 @@ fn append_many(log: &Log, records: usize) {
     }
 }
 
+fn after(ms: i64) -> Millis {
+    Millis(NOW.0 + ms)
+}
+
 #[test]
 fn partitions_go_to_the_emptiest_directory_and_are_found_again() {
     let root = tempfile::tempdir().unwrap();
@@ -123,7 +127,7 @@ fn a_log_that_was_never_opened_keeps_its_checkpoints() {
     append_many(&log, 30);
     log.advance_high_watermark(Offset(29));
     log.delete_records(Offset(11)).unwrap();
-    assert!(dirs.remove_old_segments().unwrap() > 0);
+    assert!(dirs.remove_old_segments(NOW).unwrap() > 0);
     drop((dirs, log));
     let dirs = open(&root, 1); // after a crash, right then
     let log = dirs.log(&partition("t", 0), NOW).unwrap();
@@ -166,19 +170,70 @@ fn a_deleted_partition_is_gone_at_once_and_removed_later() {
     append(&log);
     dirs.create(&partition("t", 1), TOPIC, NOW).unwrap();
     let path = log.dir().to_owned();
-    dirs.delete(&partition("t", 0)).unwrap();
+    dirs.delete(&partition("t", 0), NOW).unwrap();
     assert!(!path.exists());
     assert!(matches!(log.read(Offset(0), 1, true, crate::ReadBound::LogEnd), Err(crate::ReadError::Closed)));
-    assert!(matches!(dirs.delete(&partition("t", 0)), Err(CreateError::Load(LoadError::Absent(_)))));
+    assert!(matches!(dirs.delete(&partition("t", 0), NOW), Err(CreateError::Load(LoadError::Absent(_)))));
     let again = dirs.create(&partition("t", 0), Uuid([9; 16]), NOW).unwrap();
     assert_eq!(again.log_end(), Offset(0), "a new topic of the same name begins empty");
-    dirs.delete(&partition("t", 0)).unwrap();
+    dirs.set_delete_delay_ms(100);
+    dirs.delete(&partition("t", 0), NOW).unwrap();
+    assert_eq!(dirs.remove_due(after(99)).unwrap(), 0);
+    assert_eq!(dirs.remove_due(after(100)).unwrap(), 1, "the delay that held when it was deleted");
     dirs.close(BrokerEpoch(1)).unwrap();
     drop(dirs);
     let dirs = open(&root, 1);
     assert_eq!(dirs.partitions(), [partition("t", 1)]);
-    assert_eq!(dirs.remove_retired().unwrap(), 2, "what a stop left is removed after the start");
-    assert_eq!(dirs.remove_retired().unwrap(), 0);
+    assert_eq!(dirs.remove_due(after(59_999)).unwrap(), 0, "what a stop left waits again from the start on");
+    assert_eq!(dirs.remove_due(after(60_000)).unwrap(), 1);
+    assert_eq!(dirs.remove_due(after(i64::MAX / 2)).unwrap(), 0);
+}
+
+#[test]
+fn the_files_of_a_removed_segment_stay_readable_for_a_while() {
+    let root = tempfile::tempdir().unwrap();
+    let dirs = open(&root, 1);
+    let log = dirs.create(&partition("t", 0), TOPIC, NOW).unwrap();
+    append_many(&log, 30);
+    log.advance_high_watermark(Offset(30));
+    let names = |suffix: &str| {
+        let mut names: Vec<_> =
+            fs::read_dir(log.dir()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.ends_with(suffix));
+        names.sort();
+        names
+    };
+    let before: Vec<_> = names(".log").into_iter().map(|name| name + ".deleted").collect();
+    log.delete_records(Offset(11)).unwrap();
+    let removed = dirs.remove_old_segments(NOW).unwrap();
+    assert!(removed > 0);
+    assert_eq!(names(".log.deleted"), before[..removed]);
+    assert_eq!(names(".index.deleted").len(), removed);
+    assert_eq!(dirs.remove_due(after(59_999)).unwrap(), 0);
+    assert_eq!(dirs.remove_due(after(60_000)).unwrap(), 3 * removed, "log and two indexes each");
+    assert_eq!(names(".deleted"), [""; 0]);
+
+    log.delete_records(Offset(25)).unwrap();
+    assert!(dirs.remove_old_segments(NOW).unwrap() > 0);
+    assert_ne!(names(".deleted"), [""; 0]);
+    dirs.close(BrokerEpoch(1)).unwrap();
+    assert_eq!(names(".deleted"), [""; 0], "after a clean stop nobody looks for them");
+}
+
+#[test]
+fn what_cannot_be_removed_is_tried_again_and_holds_up_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let dirs = open(&root, 1);
+    let path = |name: &str| paths(&root, 1)[0].join(name);
+    fs::create_dir(path("is-a-directory")).unwrap();
+    fs::write(path("a"), "").unwrap();
+    let deletions = &dirs.env.deletions;
+    deletions.add_files([path("is-a-directory"), path("a"), path("never-was")], NOW, 5);
+    dirs.remove_due(after(5)).unwrap_err();
+    assert!(!path("a").exists());
+    fs::remove_dir(path("is-a-directory")).unwrap();
+    fs::write(path("is-a-directory"), "").unwrap();
+    assert_eq!(dirs.remove_due(after(5)).unwrap(), 1);
 }
 
 #[test]

@@ -56,6 +56,49 @@ fn a_removed_file_is_gone_and_removing_twice_is_no_error() {
 }
 
 #[test]
+fn a_retired_file_is_read_under_its_new_name_and_its_old_name_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = HandleCache::new(Arc::new(StdDisk), 3);
+    let path: Arc<Path> = dir.path().into();
+    let old = cache.handle(&path, "f".into());
+    old.get_or_create().unwrap().write_all_at(&mut [io::IoSlice::new(b"abc")], 0).unwrap();
+    assert_eq!(old.retire().unwrap(), Some(dir.path().join("f.deleted")));
+    assert_eq!(cache.handle(&path, "none".into()).retire().unwrap(), None);
+    cache.handle(&path, "f".into()).get_or_create().unwrap();
+    for _ in 0..2 {
+        let mut buf = [0; 3];
+        old.get().unwrap().read_exact_at(&mut buf, 0).unwrap();
+        assert_eq!(&buf, b"abc");
+        old.close();
+    }
+    std::fs::remove_file(old.path()).unwrap();
+    assert!(old.get_if_exists().unwrap().is_none());
+    old.get_or_create().unwrap_err();
+}
+
+#[test]
+fn who_opens_a_file_while_it_is_retired_gets_that_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = HandleCache::new(Arc::new(StdDisk), 3);
+    let path: Arc<Path> = dir.path().into();
+    for round in 0..200 {
+        let handle = cache.handle(&path, round.to_string());
+        handle.get_or_create().unwrap().set_len(7).unwrap();
+        handle.close();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    assert_eq!(handle.get().unwrap().len().unwrap(), 7);
+                    handle.close();
+                }
+            });
+            handle.retire().unwrap();
+            cache.handle(&path, round.to_string()).get_or_create().unwrap();
+        });
+    }
+}
+
+#[test]
 fn where_the_process_may_open_no_more_half_of_the_files_are_closed() {
     let dir = tempfile::tempdir().unwrap();
     let cache = HandleCache::new(Arc::new(StdDisk), 100);

@@ -78,7 +78,7 @@ impl Log {
     ///
     /// # Errors
     /// As the file system says; what could not be removed is gone from the log all the same.
-    pub(crate) fn remove_segments_below(&self, start: Offset) -> io::Result<usize> {
+    pub(crate) fn remove_segments_below(&self, start: Offset, now: Millis) -> io::Result<usize> {
         let writer = self.writer.lock();
         let segments = self.segments.load_full();
         let kept_from = segments.windows(2).take_while(|pair| pair[1].base() <= start).count();
@@ -88,8 +88,17 @@ impl Log {
         self.segments.store(Arc::new(segments[kept_from..].to_vec()));
         drop(writer);
         self.remove_snapshots(|offset| offset <= segments[kept_from - 1].base())?;
-        segments[..kept_from].iter().try_for_each(|segment| segment.remove())?;
+        self.retire_segments(&segments[..kept_from], now)?;
         Ok(kept_from)
+    }
+
+    /// Renames the files of segments that are no longer in the list; they are removed after `file.delete.delay.ms`.
+    pub(super) fn retire_segments(&self, segments: &[Arc<Segment>], now: Millis) -> io::Result<()> {
+        let delay_ms = self.config.load().file_delete_delay_ms;
+        segments.iter().try_for_each(|segment| {
+            self.env.deletions.add_files(segment.retire()?, now, delay_ms);
+            Ok(())
+        })
     }
 
     /// Cuts everything from `to` on; whether there was anything. Where `to` lies within a batch, the whole batch goes.
@@ -180,7 +189,7 @@ impl Log {
         };
         self.segments.store(Arc::new(segments[..kept].to_vec()));
         self.set_end(end);
-        segments[kept..].iter().try_for_each(|segment| segment.remove())?;
+        self.retire_segments(&segments[kept..], now)?;
         let config = self.config.load();
         let fresh = Arc::new(Segment::new(&self.env.handles, &self.dir, last.base(), true));
         fresh.cut(position, end)?;
@@ -202,7 +211,7 @@ impl Log {
         self.set_end(start);
         self.log_start.store(start.0, Ordering::Release);
         self.high_watermark.store(start.0, Ordering::Release);
-        segments.iter().try_for_each(|segment| segment.remove())?;
+        self.retire_segments(segments, now)?;
         let fresh = Arc::new(Segment::create(&self.env.handles, &self.dir, start, now)?);
         self.segments.store(Arc::new(vec![Arc::clone(&fresh)]));
         writer.active = fresh;

@@ -38,6 +38,7 @@ pub use self::{
 };
 use crate::{
     EpochEnd, EpochStart, LogConfig, ProducerView,
+    deletions::Deletions,
     epochs::LeaderEpochs,
     flusher::{FlushWaiters, Flusher},
     handles::HandleCache,
@@ -50,6 +51,7 @@ use crate::{
 pub(crate) struct LogEnv {
     pub(crate) handles: Arc<HandleCache>,
     pub(crate) flusher: Arc<Flusher>,
+    pub(crate) deletions: Arc<Deletions>,
 }
 
 /// Whether a log can be used.

@@ -43,8 +43,7 @@ impl Bed {
 
     pub(crate) fn open_with_report(&self) -> (Arc<Log>, LoadReport) {
         std::fs::create_dir_all(self.dir()).unwrap();
-        let env =
-            LogEnv { handles: HandleCache::new(Arc::new(StdDisk), 8), flusher: Arc::new(Flusher::start(0).unwrap()) };
+        let env = log_env(Arc::new(StdDisk));
         Log::open(env, partition(), self.dir().into(), self.start, self.config.clone(), NOW).unwrap()
     }
 
@@ -53,6 +52,11 @@ impl Bed {
         self.start = StartPoint { clean: false, recovery_point: Offset(recovery_point), ..self.start };
         self.open_with_report()
     }
+}
+
+pub(crate) fn log_env(disk: Arc<dyn Disk>) -> LogEnv {
+    let (flusher, deletions) = (Arc::new(Flusher::start(0).unwrap()), Arc::new(Deletions::new(0)));
+    LogEnv { handles: HandleCache::new(disk, 8), flusher, deletions }
 }
 
 pub(crate) fn partition() -> TopicPartition {
@@ -328,7 +332,7 @@ fn deleted_records_are_out_of_range_and_their_segments_go() {
     assert!(matches!(log.read(Offset(8), 1, true, ReadBound::LogEnd), Err(ReadError::OutOfRange { .. })));
     assert_eq!(log.epochs(), [EpochStart { epoch: EPOCH, start: Offset(9) }]);
     let before = log.segment_bases();
-    let removed = log.remove_segments_below(log.log_start()).unwrap();
+    let removed = log.remove_segments_below(log.log_start(), NOW).unwrap();
     assert!(removed > 0);
     assert_eq!(log.segment_bases(), before[removed..]);
     assert!(log.segment_bases()[0] <= Offset(9) && log.segment_bases()[1] > Offset(9));

@@ -13,7 +13,7 @@ pub(crate) mod walk;
 
 use std::{
     io::{self, IoSlice},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -427,6 +427,16 @@ impl Segment {
             handle.remove()?;
         }
         Ok(())
+    }
+
+    /// Gives all files of the segment the names of files that are to be removed, and says which those are. Who still reads
+    /// the segment goes on.
+    ///
+    /// # Errors
+    /// As the file system says; the files before the one that failed have their new names.
+    pub(crate) fn retire(&self) -> io::Result<Vec<PathBuf>> {
+        let handles = [&self.log, &self.offset_index, &self.time_index, &self.txn_index];
+        handles.into_iter().filter_map(|handle| handle.retire().transpose()).collect()
     }
 
     /// Closes the files; they open again when they are used.

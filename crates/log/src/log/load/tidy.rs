@@ -12,10 +12,13 @@ use std::{collections::BTreeSet, io};
 use ottla_types::Offset;
 
 use super::Loading;
-use crate::segment::{
-    Segment,
-    name::{FileKind, file_name, parse_file_name},
-    walk::WalkError,
+use crate::{
+    handles::DELETED_SUFFIX,
+    segment::{
+        Segment,
+        name::{FileKind, file_name, parse_file_name},
+        walk::WalkError,
+    },
 };
 
 /// The segments of the directory, oldest first, and the bases of those that lack an index.
@@ -69,7 +72,7 @@ fn settle(loading: &Loading, names: &[String]) -> io::Result<bool> {
     };
     let undone_from = with(".cleaned").map(|(_, (base, _))| base).min();
     let mut any = false;
-    for (name, _) in with(".deleted").chain(with(".cleaned")) {
+    for (name, _) in with(DELETED_SUFFIX).chain(with(".cleaned")) {
         any = true;
         remove(loading, name)?;
     }

@@ -7,8 +7,7 @@ use super::*;
 fn open(disk: &SimDisk) -> Arc<Log> {
     let dir = std::path::Path::new("/t-0");
     disk.create_dir_all(dir).unwrap();
-    let env =
-        LogEnv { handles: HandleCache::new(Arc::new(disk.clone()), 8), flusher: Arc::new(Flusher::start(0).unwrap()) };
+    let env = log_env(Arc::new(disk.clone()));
     let config = LogConfig { segment_bytes: 5000, index_interval_bytes: 500, ..LogConfig::default() };
     let start = StartPoint { clean: true, ..StartPoint::default() };
     Log::open(env, partition(), dir.into(), start, config, NOW).unwrap().0
