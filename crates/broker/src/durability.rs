@@ -14,6 +14,25 @@ use crate::replicas::Partition;
 /// Where in the response a partition stands: number of its topic, then its number there.
 pub(crate) type Place = (usize, usize);
 
+/// Lets consumers see what lies below `to` once it is on the disk, and says so then.
+pub(crate) fn flushed(
+    partition: Arc<Partition>,
+    log: &Arc<Log>,
+    to: Offset,
+) -> oneshot::Receiver<Result<Offset, FlushError>> {
+    let (done, flushed) = oneshot::channel();
+    let committed = Arc::clone(log);
+    let on_flush = move |result: Result<Offset, FlushError>| {
+        if result.is_ok() {
+            partition.commit(&committed, to);
+        }
+        // Whoever asked may be gone.
+        let _ = done.send(result);
+    };
+    log.when_flushed(to, Box::new(on_flush));
+    flushed
+}
+
 /// What one produce request waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -23,17 +42,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// The partition at `place` in the response must be durable up to `to`.
     pub(crate) fn add(&mut self, place: Place, partition: Arc<Partition>, log: &Arc<Log>, to: Offset) {
-        let (done, flushed) = oneshot::channel();
-        let committed = Arc::clone(log);
-        let on_flush = move |result: Result<Offset, FlushError>| {
-            if result.is_ok() {
-                partition.commit(&committed, to);
-            }
-            // The producer may be gone.
-            let _ = done.send(result);
-        };
-        log.when_flushed(to, Box::new(on_flush));
-        self.flushes.push((place, flushed));
+        self.flushes.push((place, flushed(partition, log, to)));
     }
 
     /// Whether there is nothing to wait for.

@@ -7,6 +7,7 @@ mod clock;
 mod config_rules;
 mod coordinators;
 mod durability;
+mod features;
 mod handlers;
 mod internal_topics;
 mod metrics;

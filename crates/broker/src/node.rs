@@ -8,10 +8,10 @@ use ottla_disk::Clock;
 use ottla_log::LogDirs;
 use ottla_quorum::Quorum;
 use ottla_sessions::FetchSessions;
-use ottla_types::{BrokerEpoch, BrokerId, TopicName};
+use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, ProducerId, TopicName};
 
 use crate::{
-    coordinators::Groups,
+    coordinators::{Groups, Markers, Transactions},
     internal_topics::internal_topic,
     metrics::Metrics,
     producer_ids::ProducerIds,
@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) dirs: Arc<LogDirs>,
     pub(crate) replicas: Arc<Replicas>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) transactions: Arc<Transactions>,
+    pub(crate) markers: Arc<Markers>,
     pub(crate) waits: Arc<Waits>,
     pub(crate) sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,
@@ -66,6 +68,17 @@ impl Node {
         let id = random::uuid();
         internal_topic(&self.replicas.config(), live, name.as_str(), id)
             .unwrap_or_else(|| NewTopic::new(name.as_str(), id, -1, -1))
+    }
+
+    /// A producer id that nobody has.
+    ///
+    /// # Errors
+    /// The cluster gives none now; the client is to come again.
+    pub(crate) async fn fresh_producer_id(&self) -> Result<ProducerId, ErrorCode> {
+        self.producer_ids.next(&self.quorum, self.broker_id, self.broker_epoch()).await.map_err(|error| {
+            tracing::error!(%error, "no producer id");
+            ErrorCode::CoordinatorLoadInProgress
+        })
     }
 
     /// Epoch of this run of the broker; −1 before it is registered.

@@ -25,6 +25,11 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeAcls,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
@@ -40,6 +45,8 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::DescribeQuorum,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
@@ -47,10 +54,11 @@ pub(crate) const APIS: &[ApiKey] = &[
 ];
 
 /// Features that this broker can run: name, lowest and highest level. `metadata.version` is Kafka 4.3's.
-pub(crate) const SUPPORTED: [(&str, i16, i16); 3] =
-    [("group.version", 0, 1), ("kraft.version", 0, 1), ("metadata.version", 7, 30)];
+pub(crate) const SUPPORTED: [(&str, i16, i16); 4] =
+    [("group.version", 0, 1), ("kraft.version", 0, 1), ("metadata.version", 7, 30), ("transaction.version", 0, 2)];
 /// Levels that a new cluster starts with.
-pub(crate) const FEATURES: [(&str, i16); 2] = [("group.version", 1), ("metadata.version", 30)];
+pub(crate) const FEATURES: [(&str, i16); 3] =
+    [("group.version", 1), ("metadata.version", 30), ("transaction.version", 2)];
 
 /// The versions of `api` that are served, or none where it is not.
 pub(crate) fn range(api: ApiKey) -> Option<VersionRange> {

@@ -26,7 +26,8 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     clock::SystemClock,
     config_rules::DeclaredConfigs,
-    coordinators::{FollowMetadata, Groups},
+    coordinators::{FollowMetadata, Groups, Markers, Transactions},
+    features,
     metrics::Metrics,
     net::{self, Bound, ConnectionLimits, ConnectionSettings, Connections, FrameMemory},
     node::Node,
@@ -135,12 +136,26 @@ impl Broker {
         let dir = settings.metadata_log_dir.clone();
         let groups = Groups::of(settings.node_id, Arc::clone(&replicas), Arc::clone(&clock), group_settings(&settings));
         let groups = Arc::new(groups);
-        let listener = Arc::new(FollowMetadata { replicas: Arc::clone(&replicas), groups: Arc::clone(&groups) });
+        let transactions =
+            Transactions::of(settings.node_id, Arc::clone(&replicas), Arc::clone(&clock), settings.transactions);
+        let transactions = Arc::new(transactions);
+        let markers = Arc::new(Markers::new(
+            Arc::clone(&transactions),
+            Arc::clone(&groups),
+            Arc::clone(&replicas),
+            Arc::clone(&clock),
+        ));
+        let listener = Arc::new(FollowMetadata {
+            replicas: Arc::clone(&replicas),
+            groups: Arc::clone(&groups),
+            transactions: Arc::clone(&transactions),
+        });
         let quorum = Quorum::start(disk, &dir, registration, controller, Arc::clone(&clock), listener).await?;
         let known = quorum.image().cluster_id();
         if known != cluster_id {
             return Err(StartError::OtherCluster { data: cluster_id, metadata: known });
         }
+        features::raise(&quorum).await.map_err(QuorumError::Submit)?;
         let node = Arc::new(Node {
             broker_id: settings.node_id,
             clock,
@@ -148,6 +163,8 @@ impl Broker {
             dirs,
             replicas,
             groups,
+            transactions,
+            markers,
             waits,
             sessions: fetch_sessions(&settings),
             producer_ids: ProducerIds::default(),
@@ -171,6 +188,8 @@ impl Broker {
         }
         tasks.spawn(Arc::clone(&node.waits).run_timer(Arc::clone(&node.clock)));
         tasks.spawn(Arc::clone(&node.groups).run_timers());
+        tasks.spawn(Arc::clone(&node.transactions).run_timers());
+        tasks.spawn(Arc::clone(&node.markers).run());
         tasks.spawn(upkeep::run(Arc::clone(&node), Arc::clone(&connections)));
         let metrics_address = scraped.as_ref().map(scrape::Scraped::address);
         if let Some(scraped) = scraped {
@@ -199,6 +218,7 @@ impl Broker {
         self.tasks.abort_all();
         self.node.waits.close();
         self.node.groups.close();
+        self.node.transactions.close();
         self.connections.end_all();
         if timeout(DRAIN, self.connections.all_ended()).await.is_err() {
             tracing::warn!(connections = self.connections.count(), "connections were cut off at the stop");

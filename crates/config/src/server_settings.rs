@@ -199,6 +199,10 @@ pub struct TransactionSettings {
     pub producer_id_expiration_ms: i32,
     /// `producer.id.expiration.check.interval.ms`
     pub producer_id_expiration_check_interval_ms: i32,
+    /// `add.partitions.to.txn.retry.backoff.ms`
+    pub add_partitions_retry_backoff_ms: i32,
+    /// `add.partitions.to.txn.retry.backoff.max.ms`
+    pub add_partitions_retry_backoff_max_ms: i32,
 }
 
 /// Why a broker cannot start with its configuration, although each value is valid.
@@ -403,6 +407,8 @@ impl TransactionSettings {
             partition_verification_enable: keys.flag("transaction.partition.verification.enable"),
             producer_id_expiration_ms: keys.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: keys.int("producer.id.expiration.check.interval.ms"),
+            add_partitions_retry_backoff_ms: keys.int("add.partitions.to.txn.retry.backoff.ms"),
+            add_partitions_retry_backoff_max_ms: keys.int("add.partitions.to.txn.retry.backoff.max.ms"),
         }
     }
 }

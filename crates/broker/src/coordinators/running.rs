@@ -54,7 +54,6 @@ struct Held<P> {
 enum Due<P> {
     Replies(Vec<(Ticket, P)>),
     /// A marker is written.
-    #[allow(dead_code)] // by the handlers of transactions
     Ended(oneshot::Sender<()>),
 }
 
@@ -191,7 +190,6 @@ where
     ///
     /// # Errors
     /// The shard is not in service, or the producer has a newer epoch.
-    #[allow(dead_code)] // by the handlers of transactions
     pub(super) fn verify(&self, ask: &ToVerify, now: Millis) -> Result<Verification, ErrorCode> {
         if !self.is_loaded() {
             return Err(ErrorCode::CoordinatorLoadInProgress);
@@ -205,7 +203,6 @@ where
     ///
     /// # Errors
     /// The shard is not in service yet, or the log refuses the marker; nothing has changed then.
-    #[allow(dead_code)] // by the handlers of transactions
     pub(super) fn end_transaction(
         self: &Arc<Self>,
         now: Millis,
@@ -231,7 +228,6 @@ where
         Ok(receiver)
     }
 
-    #[allow(dead_code)] // by the handlers of transactions
     fn append_marker(&self, marker: &Marker, now: Millis) -> Result<(Arc<Log>, Appended), AppendFailed> {
         let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
         Ok((Arc::clone(log), self.partition.append_marker(log, marker, now)?))

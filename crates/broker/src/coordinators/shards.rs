@@ -18,7 +18,7 @@ use ottla_controller::MetadataImage;
 use ottla_coordinator::Shard;
 use ottla_disk::Clock;
 use ottla_log::{ToVerify, Verification};
-use ottla_types::{BrokerId, Compression, ErrorCode, Millis, PartitionIndex};
+use ottla_types::{BrokerId, Compression, ErrorCode, Millis, PartitionIndex, TopicPartition};
 use parking_lot::RwLock;
 use tokio::{
     runtime::Handle,
@@ -57,6 +57,8 @@ pub(crate) struct Shards<S: Shard> {
     image: ArcSwap<MetadataImage>,
     shards: RwLock<BTreeMap<PartitionIndex, Arc<Running<S>>>>,
     woken: Notify,
+    /// A shard came into service.
+    loaded: Notify,
     /// Until when [`Shards::run_timers`] sleeps.
     sleeps_until: AtomicI64,
     closed: AtomicBool,
@@ -86,6 +88,7 @@ where
             image: ArcSwap::default(),
             shards: RwLock::default(),
             woken: Notify::new(),
+            loaded: Notify::new(),
             sleeps_until: AtomicI64::new(i64::MAX),
             closed: AtomicBool::new(false),
         }
@@ -122,13 +125,11 @@ where
     ///
     /// # Errors
     /// The id is not served here now, or the producer has a newer epoch.
-    #[allow(dead_code)] // by the handlers of transactions
     pub(crate) fn verify(&self, id: &str, ask: &ToVerify) -> Result<Verification, ErrorCode> {
         self.shard(id)?.verify(ask, self.clock.now())
     }
 
     /// Ends a transaction in one partition: what it wrote holds or is void once this answers.
-    #[allow(dead_code)] // by the handlers of transactions
     pub(crate) fn end_transaction(
         &self,
         partition: PartitionIndex,
@@ -165,6 +166,16 @@ where
     /// All shards, in service or not yet.
     pub(super) fn all(&self) -> Vec<Arc<Running<S>>> {
         self.shards.read().values().cloned().collect()
+    }
+
+    /// Done when a shard has come into service since this was last done. For one who waits.
+    pub(super) async fn loaded(&self) {
+        self.loaded.notified().await;
+    }
+
+    /// Whether the metadata has the partition.
+    pub(super) fn knows(&self, partition: &TopicPartition) -> bool {
+        self.image.load().partition(partition.topic.as_str(), partition.partition).is_some()
     }
 
     pub(super) fn now(&self) -> Millis {
@@ -216,7 +227,7 @@ where
         self.shards.read().get(&partition).cloned().ok_or(ErrorCode::NotCoordinator)
     }
 
-    fn ask_shard(
+    pub(super) fn ask_shard(
         &self,
         shard: &Arc<Running<S>>,
         request: S::Request,
@@ -265,7 +276,9 @@ where
     }
 
     fn try_load(&self, shard: &Arc<Running<S>>) -> Result<(), LoadError> {
-        shard.load((self.home.empty)(), self.clock.now(), &self.image.load())
+        shard.load((self.home.empty)(), self.clock.now(), &self.image.load())?;
+        self.loaded.notify_one();
+        Ok(())
     }
 
     fn load(self: &Arc<Self>, shard: Arc<Running<S>>) {
@@ -289,7 +302,8 @@ where
         });
     }
 
-    fn is_current(&self, shard: &Arc<Running<S>>) -> bool {
+    /// Whether `shard` is the one that serves its partition here.
+    pub(super) fn is_current(&self, shard: &Arc<Running<S>>) -> bool {
         let index = shard.partition().id.partition;
         let same = self.shards.read().get(&index).is_some_and(|current| Arc::ptr_eq(current, shard));
         same && !self.closed.load(Ordering::Acquire)

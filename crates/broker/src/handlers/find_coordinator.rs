@@ -1,18 +1,18 @@
-//! `FindCoordinator`: which broker coordinates a group.
+//! `FindCoordinator`: which broker coordinates a group or a transactional id.
 //!
-//! Transactions and share groups are not served yet; those keys are answered with INVALID_REQUEST, which clients report
-//! at once with the message; they would otherwise ask until they time out.
+//! Share groups are not served yet; those keys are answered with INVALID_REQUEST, which clients report at once with the
+//! message; they would otherwise ask until they time out.
 
 use std::sync::Arc;
 
-use ottla_types::{ErrorCode, TopicName};
+use ottla_types::{ErrorCode, PartitionIndex, TopicName};
 use ottla_wire::messages::{
     find_coordinator_request::FindCoordinatorRequest,
     find_coordinator_response::{Coordinator, FindCoordinatorResponse},
 };
 
 use crate::{
-    coordinators::OFFSETS_TOPIC,
+    coordinators::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC},
     net::{Answer, Peer},
     node::Node,
     service::ReplyTo,
@@ -30,27 +30,31 @@ pub(crate) fn handle(node: &Arc<Node>, peer: &Peer, reply: ReplyTo, request: Fin
     let many = reply.version >= MANY_FROM;
     let keys = if many { request.coordinator_keys } else { vec![request.key] };
     let kind = request.key_type;
-    if kind != GROUP {
-        return reply.now(&response(many, keys.into_iter().map(|key| refused(kind, key)).collect()));
-    }
+    let topic = match kind {
+        GROUP => OFFSETS_TOPIC,
+        TRANSACTION => TRANSACTIONS_TOPIC,
+        _ => return reply.now(&response(many, keys.into_iter().map(|key| refused(kind, key)).collect())),
+    };
     let listener = Arc::clone(&peer.listener);
     let node = Arc::clone(node);
     reply.later(async move {
-        if node.groups.partition("").is_none()
-            && let Ok(topic) = TopicName::new(OFFSETS_TOPIC)
+        if partition(&node, topic, "").is_none()
+            && let Ok(topic) = TopicName::new(topic)
         {
             node.auto_create(vec![topic]).await;
         }
-        response(many, keys.into_iter().map(|key| found(&node, &listener, key)).collect())
+        response(many, keys.into_iter().map(|key| found(&node, &listener, topic, key)).collect())
     })
 }
 
-fn found(node: &Node, listener: &str, key: String) -> Coordinator {
+fn partition(node: &Node, topic: &str, key: &str) -> Option<PartitionIndex> {
+    if topic == OFFSETS_TOPIC { node.groups.partition(key) } else { node.transactions.partition(key) }
+}
+
+fn found(node: &Node, listener: &str, topic: &str, key: String) -> Coordinator {
     let image = node.quorum.image();
-    let leader = node
-        .groups
-        .partition(&key)
-        .and_then(|partition| image.partition(OFFSETS_TOPIC, partition)?.leader)
+    let leader = partition(node, topic, &key)
+        .and_then(|partition| image.partition(topic, partition)?.leader)
         .and_then(|leader| image.broker(leader));
     let endpoint = leader.and_then(|broker| {
         let endpoint = broker.endpoints.iter().find(|endpoint| endpoint.name == listener)?;
@@ -75,7 +79,6 @@ fn nowhere(key: String, error: ErrorCode, error_message: Option<String>) -> Coor
 
 fn refused(kind: i8, key: String) -> Coordinator {
     let what = match kind {
-        TRANSACTION => "Transactions are not served by this broker.".to_owned(),
         SHARE => "Share groups are not served by this broker.".to_owned(),
         other => format!("There is no coordinator of key type {other}."),
     };

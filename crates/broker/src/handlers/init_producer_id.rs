@@ -1,42 +1,69 @@
-//! `InitProducerId` for idempotent producers. A transactional id is refused until transactions are served: with
-//! INVALID_REQUEST, which no client retries.
+//! `InitProducerId`: an id and an epoch, of its own for each idempotent producer, kept by the coordinator for each
+//! transactional id.
 
 use std::sync::Arc;
 
-use ottla_types::ErrorCode;
+use ottla_transactions::{TransactionReply, TransactionRequest};
+use ottla_types::{ErrorCode, ProducerEpoch, ProducerIdAndEpoch};
 use ottla_wire::messages::{
     init_producer_id_request::InitProducerIdRequest, init_producer_id_response::InitProducerIdResponse,
 };
 
+use super::transactions::{ask_with_id, producer};
 use crate::{net::Answer, node::Node, service::ReplyTo};
 
 pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: InitProducerIdRequest) -> Answer {
-    if request.transactional_id.is_some() {
-        return reply.now(&refused(ErrorCode::InvalidRequest));
-    }
     // A producer names both what it had, or neither.
     if (request.producer_id == -1) != (request.producer_epoch == -1) {
-        return reply.now(&refused(ErrorCode::InvalidRequest));
+        return reply.now(&response(Err(ErrorCode::InvalidRequest)));
     }
     let node = Arc::clone(node);
+    let version = reply.version;
     reply.exclusive(async move {
-        match node.producer_ids.next(&node.quorum, node.broker_id, node.broker_epoch()).await {
-            Ok(id) => {
-                InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..InitProducerIdResponse::default() }
-            }
-            Err(error) => {
-                tracing::error!(%error, "no producer id");
-                refused(ErrorCode::CoordinatorLoadInProgress)
-            }
-        }
+        response(match request.transactional_id {
+            Some(_) => transactional(&node, version, request).await,
+            None => node.fresh_producer_id().await.map(|id| ProducerIdAndEpoch { id, epoch: ProducerEpoch(0) }),
+        })
     })
 }
 
-fn refused(error: ErrorCode) -> InitProducerIdResponse {
-    InitProducerIdResponse {
-        error_code: error.code(),
-        producer_id: -1,
-        producer_epoch: -1,
-        ..InitProducerIdResponse::default()
+async fn transactional(
+    node: &Node,
+    version: i16,
+    request: InitProducerIdRequest,
+) -> Result<ProducerIdAndEpoch, ErrorCode> {
+    let transactional_id = request.transactional_id.unwrap_or_default();
+    let timeout_ms = request.transaction_timeout_ms;
+    if !transactional_id.is_empty() && (timeout_ms <= 0 || timeout_ms > node.settings.transactions.max_timeout_ms) {
+        // Whoever coordinates: the same everywhere.
+        return Err(ErrorCode::InvalidTransactionTimeout);
+    }
+    let expected = (request.producer_id != -1).then(|| producer(request.producer_id, request.producer_epoch));
+    let entered = ask_with_id(node, &transactional_id, |fresh| TransactionRequest::Init {
+        version,
+        transactional_id: transactional_id.clone(),
+        timeout_ms,
+        expected,
+        fresh,
+    });
+    match entered.await? {
+        TransactionReply::Init(entered) => entered,
+        _ => Err(ErrorCode::CoordinatorNotAvailable),
+    }
+}
+
+fn response(entered: Result<ProducerIdAndEpoch, ErrorCode>) -> InitProducerIdResponse {
+    match entered {
+        Ok(producer) => InitProducerIdResponse {
+            producer_id: producer.id.0,
+            producer_epoch: producer.epoch.0,
+            ..InitProducerIdResponse::default()
+        },
+        Err(error) => InitProducerIdResponse {
+            error_code: error.code(),
+            producer_id: -1,
+            producer_epoch: -1,
+            ..InitProducerIdResponse::default()
+        },
     }
 }

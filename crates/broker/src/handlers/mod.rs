@@ -1,5 +1,7 @@
 //! One file per API: decode is done, here a machine or the log is asked and the answer put into words.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 pub(crate) mod api_versions;
 mod config_changes;
@@ -19,8 +21,11 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
+mod end_txn;
+mod enlist;
 mod fetch;
 mod find_coordinator;
 mod groups;
@@ -33,6 +38,7 @@ mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -40,6 +46,9 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod transactions;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use std::sync::Arc;
 
@@ -60,6 +69,13 @@ pub(crate) fn handle(node: &Arc<Node>, peer: &mut Peer, reply: ReplyTo, request:
         Request::Metadata(request) => metadata::handle(node, peer, reply, request),
         Request::ListOffsets(request) => list_offsets::handle(node, reply, &request),
         Request::InitProducerId(request) => init_producer_id::handle(node, reply, request),
+        Request::AddPartitionsToTxn(request) => add_partitions_to_txn::handle(node, reply, request),
+        Request::AddOffsetsToTxn(request) => add_offsets_to_txn::handle(node, reply, request),
+        Request::EndTxn(request) => end_txn::handle(node, reply, request),
+        Request::WriteTxnMarkers(request) => write_txn_markers::handle(node, reply, request),
+        Request::TxnOffsetCommit(request) => txn_offset_commit::handle(node, reply, request),
+        Request::DescribeTransactions(request) => describe_transactions::handle(node, reply, request),
+        Request::ListTransactions(request) => list_transactions::handle(node, reply, request),
         Request::FindCoordinator(request) => find_coordinator::handle(node, peer, reply, request),
         Request::JoinGroup(request) => join_group::handle(node, peer, reply, request),
         Request::SyncGroup(request) => sync_group::handle(node, reply, request),

@@ -3,7 +3,7 @@
 use ottla_groups::GroupRequest;
 use ottla_types::ErrorCode;
 use ottla_wire::messages::{
-    offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+    offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic},
     offset_commit_response::{OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic},
 };
 
@@ -18,22 +18,22 @@ const RECORD_BYTES: usize = 128;
 pub(crate) fn handle(node: &Node, reply: ReplyTo, request: OffsetCommitRequest) -> Answer {
     let group = request.group_id.clone();
     let asked: Vec<_> = request.topics.iter().map(positions).collect();
-    if size(&request) > COMMIT_BYTES_MAX {
+    let partitions = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| (topic.name.len(), partition.committed_metadata.as_ref()))
+    });
+    if is_too_large(&group, partitions) {
         return reply.now(&refused(asked, ErrorCode::InvalidCommitOffsetSize));
     }
     let committed = node.groups.ask(&group, GroupRequest::CommitOffsets { version: reply.version, request });
     reply.later(async move { reply_of!(CommitOffsets, committed.await).unwrap_or_else(|error| refused(asked, error)) })
 }
 
-/// Bytes that its records come to at most.
-fn size(request: &OffsetCommitRequest) -> usize {
-    let of_topic = |topic: &OffsetCommitRequestTopic| {
-        let metadata =
-            |partition: &OffsetCommitRequestPartition| partition.committed_metadata.as_ref().map_or(0, String::len);
-        let each = RECORD_BYTES + request.group_id.len() + topic.name.len();
-        topic.partitions.len() * each + topic.partitions.iter().map(metadata).sum::<usize>()
+/// Whether a commit is more than one batch may hold; each partition with the length of its topic's name and its metadata.
+pub(super) fn is_too_large<'a>(group: &str, partitions: impl Iterator<Item = (usize, Option<&'a String>)>) -> bool {
+    let of_partition = |(topic, metadata): (usize, Option<&String>)| {
+        RECORD_BYTES + group.len() + topic + metadata.map_or(0, String::len)
     };
-    request.topics.iter().map(of_topic).sum()
+    partitions.map(of_partition).sum::<usize>() > COMMIT_BYTES_MAX
 }
 
 /// The response's outline, filled in where there is no answer.

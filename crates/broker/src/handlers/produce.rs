@@ -1,12 +1,15 @@
 //! `Produce`: check each batch where it lies, append it, answer when it is as durable as was asked for.
 //!
-//! Batches are appended before the handler returns, so in the order in which the connection delivered them.
+//! Batches are appended before the handler returns, so in the order in which the connection delivered them; only where the
+//! coordinator of transactions has to be asked first (`verify.rs`), later, and the connection's next request waits.
 //! Invariant: a partition's answer names an offset only when the batch is in its log.
+
+mod verify;
 
 use std::sync::Arc;
 
 use ottla_config::{CompressionType, ProduceValidation, TopicConfig};
-use ottla_log::Appended;
+use ottla_log::{Appended, Origin, Verification};
 use ottla_records::{
     BatchError, BatchHeader, CheckedBatch, Depth, ProduceRejection, ProduceRules, TargetCompression, check_produce,
 };
@@ -28,6 +31,8 @@ use crate::{
     replicas::{Topic, append_error_code},
     service::ReplyTo,
 };
+
+use verify::{Begun, Verdicts, is_transactional};
 
 /// Version from which topics go by their ids.
 const BY_ID_FROM: i16 = 13;
@@ -59,9 +64,12 @@ struct Wish {
     acks: Acks,
     /// Whether the request's version allows zstd.
     zstd: bool,
+    /// What is known of the transaction, where the batch is part of one.
+    verification: Option<Verification>,
 }
 
 /// A partition's batch is not in its log.
+#[derive(Clone, Debug)]
 struct Refused {
     error: ErrorCode,
     message: Option<String>,
@@ -89,20 +97,60 @@ impl Refused {
 }
 
 pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: ProduceRequest) -> Answer {
+    let Some(transactional_id) = &request.transactional_id else {
+        if has_transactional(&request) {
+            let error = ErrorCode::TransactionalIdAuthorizationFailed;
+            return answer(reply, &request, refused(&request, error), Pending::default());
+        }
+        let (response, pending) = append_all(node, reply.version, &request, &Verdicts::default());
+        return answer(reply, &request, response, pending);
+    };
+    let begun = match Begun::of(node, reply.version, &request) {
+        Ok(begun) => begun,
+        Err(error) => return answer(reply, &request, refused(&request, error), Pending::default()),
+    };
+    if begun.is_over() {
+        let (response, pending) = append_all(node, reply.version, &request, &begun.verdicts);
+        return answer(reply, &request, response, pending);
+    }
+    let (node, transactional_id) = (Arc::clone(node), transactional_id.clone());
+    Answer::Exclusive(Box::pin(async move {
+        let verdicts = begun.finish(&node, &transactional_id).await;
+        let (response, pending) = append_all(&node, reply.version, &request, &verdicts);
+        match answer(reply, &request, response, pending) {
+            Answer::Now(frame) => Some(frame),
+            Answer::Later(frame) | Answer::Exclusive(frame) => frame.await,
+            Answer::Nothing => Some(Vec::new()),
+            Answer::Close => None,
+        }
+    }))
+}
+
+/// Whether a batch is part of a transaction. As in Kafka only a partition's first one is looked at; a second is refused.
+fn has_transactional(request: &ProduceRequest) -> bool {
+    let all = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    all.into_iter().any(|data| match &data.records {
+        Some(Records::Bytes(bytes)) => is_transactional(bytes),
+        _ => false,
+    })
+}
+
+fn append_all(node: &Node, version: i16, request: &ProduceRequest, verdicts: &Verdicts) -> (ProduceResponse, Pending) {
     let acks = Acks::from_wire(request.acks);
     let mut pending = Pending::default();
-    let transactional = request.transactional_id.is_some();
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for (topic_at, topic) in request.topic_data.iter().enumerate() {
-        let hosted = hosted(node, reply.version, topic);
+        let hosted = hosted(node, version, topic);
         let partitions = topic.partition_data.iter().enumerate().map(|(at, data)| {
-            let outcome = match (acks, &hosted) {
-                (None, _) => Err(Refused::because(ErrorCode::InvalidRequiredAcks)),
-                (_, _) if transactional => Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS)),
-                (_, Err(unknown)) => Err(Refused::because(*unknown)),
-                (Some(acks), Ok(hosted)) => {
-                    let zstd = reply.version >= ZSTD_FROM;
-                    append(node, hosted, data, Wish { acks, zstd }, (topic_at, at), &mut pending)
+            let place = (topic_at, at);
+            let outcome = match (acks, &hosted, verdicts.of(place)) {
+                (_, Ok(_), Some(Err(refusal))) => Err(refusal.clone()),
+                (None, _, _) => Err(Refused::because(ErrorCode::InvalidRequiredAcks)),
+                (_, Err(unknown), _) => Err(Refused::because(*unknown)),
+                (Some(acks), Ok(hosted), verified) => {
+                    let verification = verified.and_then(|verified| verified.as_ref().ok()).copied();
+                    let wish = Wish { acks, zstd: version >= ZSTD_FROM, verification };
+                    append(node, hosted, data, wish, place, &mut pending)
                 }
             };
             partition_response(data.index, outcome)
@@ -114,7 +162,21 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: ProduceRequest) 
             partition_responses,
         });
     }
-    finish(acks, reply, ProduceResponse { responses, ..ProduceResponse::default() }, pending)
+    (ProduceResponse { responses, ..ProduceResponse::default() }, pending)
+}
+
+/// Nothing of the request is appended.
+fn refused(request: &ProduceRequest, error: ErrorCode) -> ProduceResponse {
+    let responses = request.topic_data.iter().map(|topic| TopicProduceResponse {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partition_responses: topic
+            .partition_data
+            .iter()
+            .map(|data| partition_response(data.index, Err(Refused::because(error))))
+            .collect(),
+    });
+    ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() }
 }
 
 fn hosted(node: &Node, version: i16, topic: &TopicProduceData) -> Result<Arc<Topic>, ErrorCode> {
@@ -124,10 +186,8 @@ fn hosted(node: &Node, version: i16, topic: &TopicProduceData) -> Result<Arc<Top
     node.replicas.by_name(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
-/// Said where a producer brings a transactional id.
-const NO_TRANSACTIONS: &str = "Transactions are not served by this broker.";
-
-fn finish(acks: Option<Acks>, reply: ReplyTo, response: ProduceResponse, pending: Pending) -> Answer {
+fn answer(reply: ReplyTo, request: &ProduceRequest, response: ProduceResponse, pending: Pending) -> Answer {
+    let acks = Acks::from_wire(request.acks);
     if acks == Some(Acks::Never) {
         // The producer reads no answer: the end of the connection is all that it can notice.
         let failed = response.responses.iter().flat_map(|topic| &topic.partition_responses);
@@ -163,10 +223,10 @@ fn append(
     let batch = batch.inspect_err(|_| {
         topic.metrics.failed_produce.inc();
     })?;
-    if batch.header.attributes.is_transactional() {
-        return Err(Refused::saying(ErrorCode::InvalidTxnState, NO_TRANSACTIONS));
-    }
-    let appended = partition.append(log, &batch, now);
+    let appended = match wish.verification {
+        None => partition.append(log, &batch, now),
+        Some(verification) => partition.append_verified(log, &batch, Origin::Client, verification, now),
+    };
     let appended = appended
         .map_err(|error| Refused::because(append_error_code(&partition.id, &error)).naming_start(log.log_start()))?;
     if !appended.duplicate {

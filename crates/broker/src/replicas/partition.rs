@@ -65,7 +65,6 @@ impl From<&Unavailable> for ErrorCode {
 
 /// How a transaction ended, as each of its partitions is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)] // by the handlers of transactions
 pub(crate) struct Marker {
     /// Whose transaction. With version 2 the epoch is above that of its records.
     pub(crate) producer: ProducerIdAndEpoch,
@@ -76,7 +75,6 @@ pub(crate) struct Marker {
     pub(crate) transaction_version: i8,
 }
 
-#[allow(dead_code)] // by the handlers of transactions
 impl Marker {
     fn batch(&self, now: Millis) -> CheckedBatch {
         let end = match self.outcome {
@@ -218,7 +216,6 @@ impl Partition {
     ///
     /// # Errors
     /// See [`append_error_code`].
-    #[allow(dead_code)] // by the handlers of transactions
     pub(crate) fn append_marker(&self, log: &Log, marker: &Marker, now: Millis) -> Result<Appended, AppendError> {
         let appended = log.append_marker(&marker.batch(now), self.leader_epoch(), marker.transaction_version, now)?;
         Ok(self.appended(log, appended))

@@ -41,6 +41,6 @@ pub(super) const KEYS: &[Declaration] = &[
         .honoured("How often such state is looked for."),
     int("add.partitions.to.txn.retry.backoff.ms", "20")
         .at_least(1)
-        .accepted("Pause before a partition is added to a transaction again."),
-    int("add.partitions.to.txn.retry.backoff.max.ms", "100").at_least(0).accepted("Longest time such repeats go on."),
+        .honoured("Pause before a write tries again to enter a transaction, while the one before it ends."),
+    int("add.partitions.to.txn.retry.backoff.max.ms", "100").at_least(0).honoured("Longest time such repeats go on."),
 ];

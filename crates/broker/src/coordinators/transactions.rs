@@ -1,0 +1,31 @@
+//! The transaction coordinator: transactional ids and their transactions, in `__transaction_state`.
+
+use std::sync::Arc;
+
+use ottla_config::TransactionSettings;
+use ottla_disk::Clock;
+use ottla_transactions::TransactionShard;
+use ottla_types::{BrokerId, Compression};
+
+use super::shards::{Home, Shards};
+use crate::replicas::Replicas;
+
+/// The topic.
+pub(crate) const TOPIC: &str = "__transaction_state";
+
+/// See the file's head.
+pub(crate) type Transactions = Shards<TransactionShard>;
+
+impl Transactions {
+    /// Without transactions. To be called on the runtime that loads them.
+    pub(crate) fn of(
+        broker: BrokerId,
+        replicas: Arc<Replicas>,
+        clock: Arc<dyn Clock>,
+        settings: TransactionSettings,
+    ) -> Self {
+        let settings = Arc::new(settings);
+        let empty = Box::new(move || TransactionShard::new(Arc::clone(&settings)));
+        Self::new(Home { topic: TOPIC, compression: Compression::None, empty }, broker, replicas, clock)
+    }
+}
