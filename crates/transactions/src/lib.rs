@@ -9,6 +9,8 @@ mod add;
 mod admin;
 mod end;
 mod expire;
+#[cfg(test)]
+mod exploration;
 mod init;
 mod markers;
 mod record;
@@ -16,6 +18,8 @@ mod refused;
 mod request;
 mod shard;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use record::{RecordError, TransactionRecord};
 pub use request::{MarkerOrder, TransactionReply, TransactionRequest};

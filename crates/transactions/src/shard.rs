@@ -26,7 +26,7 @@ use crate::{
 pub(crate) type Decided = Decision<TransactionRecord, TransactionReply>;
 
 /// A transactional id. What is beside [`Entry::hard`] is soft.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Entry {
     pub(crate) hard: Transaction,
     /// The epoch before the present one, where its owner may not know yet that it changed.

@@ -89,7 +89,7 @@ impl State {
 }
 
 /// See the file's head. All of it is in the record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Transaction {
     /// Who may go on.
     pub(crate) producer: ProducerIdAndEpoch,
