@@ -56,6 +56,8 @@ pub(crate) fn settings() -> TransactionSettings {
         partition_verification_enable: true,
         producer_id_expiration_ms: 86_400_000,
         producer_id_expiration_check_interval_ms: 600_000,
+        add_partitions_retry_backoff_ms: 20,
+        add_partitions_retry_backoff_max_ms: 100,
     }
 }
 
