@@ -18,6 +18,9 @@ pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
     let mut ticks = interval(TICK);
     let checkpoint_ms = i64::from(node.settings.logs.flush_offset_checkpoint_interval_ms);
     let mut checkpointed = node.clock.now();
+    let expiry_ms = i64::from(node.settings.transactions.producer_id_expiration_check_interval_ms);
+    let expiration_ms = i64::from(node.settings.transactions.producer_id_expiration_ms);
+    let mut expired = checkpointed;
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -28,7 +31,17 @@ pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
         if checkpoint {
             checkpointed = now;
         }
-        let done = tokio::task::spawn_blocking(move || look_after_logs(&dirs, now, checkpoint)).await;
+        let expire = now.since(expired) >= expiry_ms;
+        if expire {
+            expired = now;
+        }
+        let look = move || {
+            look_after_logs(&dirs, now, checkpoint);
+            if expire {
+                dirs.expire_producers(now, expiration_ms);
+            }
+        };
+        let done = tokio::task::spawn_blocking(look).await;
         if let Err(error) = done {
             tracing::error!(%error, "upkeep of the logs failed");
         }

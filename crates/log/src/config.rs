@@ -19,8 +19,6 @@ pub struct LogConfig {
     pub flush_ms: i64,
     /// `file.delete.delay.ms`: how long the files of a removed segment stay.
     pub file_delete_delay_ms: i64,
-    /// `producer.id.expiration.ms`: how long a silent producer is remembered.
-    pub producer_id_expiration_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -35,7 +33,6 @@ impl Default for LogConfig {
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             file_delete_delay_ms: 60_000,
-            producer_id_expiration_ms: 24 * 3600 * 1000,
         }
     }
 }

@@ -10,6 +10,8 @@ mod markers;
 mod partitioner;
 mod running;
 mod shards;
+#[cfg(test)]
+mod tests;
 mod transactions;
 
 pub(crate) use follow::FollowMetadata;

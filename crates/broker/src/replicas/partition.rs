@@ -109,7 +109,7 @@ pub(crate) fn producer_error_code(error: &ProducerError) -> ErrorCode {
 }
 
 impl Partition {
-    pub(super) fn new(
+    pub(crate) fn new(
         topic: &Topic,
         index: PartitionIndex,
         dirs: Arc<LogDirs>,
@@ -242,7 +242,7 @@ impl Partition {
         self.log_config.store(Arc::new(config));
     }
 
-    pub(super) fn lead(&self, leads: bool, epoch: LeaderEpoch) {
+    pub(crate) fn lead(&self, leads: bool, epoch: LeaderEpoch) {
         self.leader_epoch.store(epoch.0, Ordering::Release);
         self.leads.store(leads, Ordering::Release);
         if let Some(log) = self.log.get() {
@@ -275,6 +275,5 @@ fn log_config(topic: &TopicConfig) -> LogConfig {
         flush_messages: topic.flush_messages,
         flush_ms: topic.flush_ms,
         file_delete_delay_ms: topic.file_delete_delay_ms,
-        ..LogConfig::default()
     }
 }

@@ -265,6 +265,11 @@ impl LogDirs {
         self.loaded_logs().iter().filter(|log| log.flush_if_due(now)).count()
     }
 
+    /// Forgets, in every opened log, producers that have been silent for `expiration_ms` (`producer.id.expiration.ms`).
+    pub fn expire_producers(&self, now: Millis, expiration_ms: i64) {
+        self.loaded_logs().iter().for_each(|log| log.expire_producers(now, expiration_ms));
+    }
+
     /// Flushes, on this thread, what waits for it. Only needed where there are no flushing threads.
     pub fn run_queued_flushes(&self) -> usize {
         self.env.flusher.run_queued()

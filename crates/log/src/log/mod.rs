@@ -157,12 +157,14 @@ impl Log {
         Offset(self.high_watermark.load(Ordering::Acquire))
     }
 
-    /// Offset below which every transaction is decided; not above the high watermark (LSO).
+    /// Offset below which every transaction is decided; not above the high watermark (LSO), nor below the log start where a
+    /// transaction is open whose beginning was deleted.
     #[must_use]
     pub fn last_stable(&self) -> Offset {
         // The high watermark first: a transaction that opens afterwards lies above it.
         let high_watermark = self.high_watermark();
-        high_watermark.min(Offset(self.first_unstable.load(Ordering::Acquire)))
+        let unstable = Offset(self.first_unstable.load(Ordering::Acquire));
+        high_watermark.min(unstable.max(self.log_start()))
     }
 
     /// Offset below which everything is durable (recovery point).
@@ -265,9 +267,9 @@ impl Log {
         self.writer.lock().producers.view(id)
     }
 
-    /// Forgets producers that have been silent for `producer.id.expiration.ms`.
-    pub fn expire_producers(&self, now: Millis) {
-        let expiration_ms = self.config.load().producer_id_expiration_ms;
+    /// Forgets producers that have been silent for `expiration_ms` (`producer.id.expiration.ms`); one with an open transaction
+    /// stays.
+    pub fn expire_producers(&self, now: Millis, expiration_ms: i64) {
         let mut writer = self.writer.lock();
         if writer.producers.len() > 0 {
             writer.producers.expire(now, expiration_ms);

@@ -151,6 +151,136 @@ fn a_replaced_coordinator_cannot_end_transactions() {
     );
 }
 
+/// Version 2 of transactions, for a marker.
+const V2: Terms = Terms { origin: Origin::Coordinator, verification: Verification::Off, transaction_version: 2 };
+
+#[test]
+fn with_version_2_a_marker_must_be_newer_than_what_it_ends() {
+    let mut states = after(&[BatchHeader { producer_epoch: ProducerEpoch(4), ..transactional(1, 0, 0) }]);
+    let check =
+        |states: &ProducerStates, epoch, terms| states.check(&control(1, epoch, 1), Some(&marker(true, 0)), terms);
+    let refused = |found| {
+        let (found, current) = (ProducerEpoch(found), ProducerEpoch(4));
+        Err(ProducerError::InvalidEpoch { producer: ProducerId(1), found, current })
+    };
+    assert_eq!(check(&states, 4, V2), refused(4), "it ended the transaction before");
+    assert_eq!(check(&states, 3, V2), refused(3));
+    assert_eq!(check(&states, 5, V2), Ok(Verdict::Fresh));
+    assert_eq!(check(&states, 4, Terms { transaction_version: 1, ..V2 }), Ok(Verdict::Fresh), "as version 1 has it");
+    states.record(&control(1, 5, 1), Some(&marker(true, 0)));
+    assert_eq!(check(&states, 5, V2), Ok(Verdict::Fresh), "a retry");
+    assert!(check(&states, 4, V2).is_err());
+    let unknown = ProducerStates::default();
+    assert_eq!(check(&unknown, 0, V2), Ok(Verdict::Fresh), "of a producer that is not known");
+    let last = after(&[BatchHeader { producer_epoch: ProducerEpoch(i16::MAX), ..transactional(1, 0, 0) }]);
+    assert_eq!(check(&last, i16::MAX, V2), Ok(Verdict::Fresh), "there is no newer epoch");
+}
+
+/// What is to be verified: producer 1 with this epoch and sequence.
+fn to_verify(epoch: i16, base_sequence: i32, bumps_epochs: bool) -> ToVerify {
+    let producer = ProducerIdAndEpoch { id: ProducerId(1), epoch: ProducerEpoch(epoch) };
+    ToVerify { producer, base_sequence, bumps_epochs }
+}
+
+fn of_epoch(epoch: i16, sequence: i32, offset: i64) -> BatchHeader {
+    BatchHeader { producer_epoch: ProducerEpoch(epoch), ..transactional(1, sequence, offset) }
+}
+
+/// Checks a producer's batch under `verification`.
+fn under(states: &ProducerStates, batch: &BatchHeader, verification: Verification) -> Result<Verdict, ProducerError> {
+    states.check(batch, None, Terms { verification, ..Terms::of(Origin::Client) })
+}
+
+const NOT_VERIFIED: Result<Verdict, ProducerError> = Err(ProducerError::NotVerified { producer: ProducerId(1) });
+
+#[test]
+fn a_transaction_begins_only_under_its_guard() {
+    let mut states = ProducerStates::default();
+    let guard = states.verify(Millis(0), &to_verify(0, 0, false)).unwrap();
+    assert_eq!(states.verify(Millis(0), &to_verify(0, 1, false)), Ok(guard), "one verification per producer");
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), Verification::Off), Ok(Verdict::Fresh));
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), Verification::Ongoing), NOT_VERIFIED);
+    let other = states.verify(Millis(0), &ToVerify { producer: ProducerIdAndEpoch::NONE, ..to_verify(0, 0, false) });
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), other.unwrap()), NOT_VERIFIED);
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), guard), Ok(Verdict::Fresh));
+    states.record(&of_epoch(0, 0, 0), None);
+    assert_eq!(states.verify(Millis(0), &to_verify(0, 1, false)), Ok(Verification::Ongoing));
+    assert_eq!(under(&states, &of_epoch(0, 1, 1), Verification::Ongoing), Ok(Verdict::Fresh));
+    assert_eq!(under(&states, &of_epoch(1, 0, 1), Verification::Ongoing), NOT_VERIFIED, "another epoch's is open");
+    states.record(&control(1, 0, 1), Some(&marker(true, 0)));
+    assert_eq!(under(&states, &of_epoch(0, 1, 2), Verification::Ongoing), NOT_VERIFIED);
+    assert_eq!(under(&states, &of_epoch(0, 1, 2), guard), NOT_VERIFIED, "a guard is good for one transaction");
+    assert_eq!(under(&states, &data(0, 1, 2, 1), Verification::Ongoing), Ok(Verdict::Fresh), "of no transaction");
+}
+
+#[test]
+fn a_marker_or_a_newer_epoch_voids_a_verification() {
+    let mut states = ProducerStates::default();
+    let guard = states.verify(Millis(0), &to_verify(0, 0, false)).unwrap();
+    states.record(&control(1, 0, 0), Some(&marker(false, 0)));
+    assert_eq!(under(&states, &of_epoch(0, 0, 1), guard), NOT_VERIFIED);
+    let again = states.verify(Millis(0), &to_verify(0, 0, false)).unwrap();
+    assert_eq!(under(&states, &of_epoch(0, 0, 1), again), Ok(Verdict::Fresh));
+    let newer = states.verify(Millis(0), &to_verify(1, 0, false)).unwrap();
+    assert_eq!(under(&states, &of_epoch(0, 0, 1), again), NOT_VERIFIED);
+    let late = states.verify(Millis(0), &to_verify(0, 0, false)).unwrap();
+    assert_eq!(under(&states, &of_epoch(0, 0, 1), late), NOT_VERIFIED);
+    assert_eq!(under(&states, &of_epoch(1, 0, 1), newer), Ok(Verdict::Fresh), "the successor is not disturbed");
+}
+
+#[test]
+fn with_version_2_the_marker_of_the_transaction_before_voids_nothing() {
+    let mut states = after(&[of_epoch(0, 0, 0)]);
+    let guard = states.verify(Millis(0), &to_verify(1, 0, true)).unwrap();
+    states.record(&control(1, 1, 1), Some(&marker(true, 0)));
+    assert_eq!(under(&states, &of_epoch(1, 0, 2), guard), Ok(Verdict::Fresh));
+    states.record(&control(1, 2, 2), Some(&marker(true, 0)));
+    let refused = under(&states, &of_epoch(1, 0, 3), guard);
+    assert!(matches!(refused, Err(ProducerError::InvalidEpoch { .. })), "{refused:?}");
+    assert_eq!(under(&states, &of_epoch(2, 0, 3), guard), NOT_VERIFIED);
+    let late = states.verify(Millis(0), &to_verify(1, 0, true));
+    assert!(matches!(late, Err(ProducerError::InvalidEpoch { .. })), "{late:?}");
+}
+
+#[test]
+fn while_a_transaction_is_verified_its_lowest_sequence_goes_first() {
+    let out_of_order = |found, last| Err(ProducerError::OutOfOrderSequence { producer: ProducerId(1), found, last });
+    let mut states = ProducerStates::default();
+    let guard = states.verify(Millis(0), &to_verify(0, 7, false)).unwrap();
+    states.verify(Millis(0), &to_verify(0, 5, false)).unwrap();
+    assert_eq!(under(&states, &of_epoch(0, 7, 0), guard), out_of_order(7, -1));
+    assert_eq!(under(&states, &of_epoch(0, 5, 0), guard), Ok(Verdict::Fresh), "nothing is known of the producer");
+
+    let mut states = ProducerStates::default();
+    let guard = states.verify(Millis(0), &to_verify(0, 5, true)).unwrap();
+    assert_eq!(under(&states, &of_epoch(0, 5, 0), guard), out_of_order(5, -1), "with version 2 each begins at 0");
+    states.verify(Millis(0), &to_verify(0, 0, true)).unwrap();
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), guard), Ok(Verdict::Fresh));
+}
+
+#[test]
+fn verifications_are_bounded_and_expire() {
+    let mut states = ProducerStates::default();
+    let ask = |id| ToVerify {
+        producer: ProducerIdAndEpoch { id: ProducerId(id), epoch: ProducerEpoch(0) },
+        ..to_verify(0, 0, false)
+    };
+    let first = states.verify(Millis(0), &ask(1)).unwrap();
+    for id in 2..=verification::VERIFICATIONS_MAX as i64 {
+        states.verify(Millis(50), &ask(id)).unwrap();
+    }
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), first), Ok(Verdict::Fresh));
+    states.verify(Millis(50), &ask(0)).unwrap();
+    assert_eq!(states.len(), verification::VERIFICATIONS_MAX);
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), first), NOT_VERIFIED, "the oldest made room");
+    let second = states.verify(Millis(60), &ask(1)).unwrap();
+    states.expire(Millis(159), 100);
+    assert_eq!(states.len(), 1);
+    assert_eq!(under(&states, &of_epoch(0, 0, 0), second), Ok(Verdict::Fresh));
+    states.expire(Millis(160), 100);
+    assert_eq!(states.len(), 0);
+}
+
 #[test]
 fn transactions_end_at_their_marker_and_are_unstable_until_it_is_replicated() {
     let mut states = after(&[transactional(1, 0, 10), transactional(2, 0, 11), transactional(1, 1, 12)]);

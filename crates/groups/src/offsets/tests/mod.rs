@@ -155,7 +155,7 @@ impl World {
         assert_eq!(decided, decide(&mut twin, self.now, &self.image), "the same decision twice");
         assert_eq!(hard(&self.shard), before, "a decision leaves the hard state alone");
         for record in decided.records.iter().cloned() {
-            self.append(None, record);
+            self.append(decided.transaction, record);
         }
         decided
     }
