@@ -24,6 +24,15 @@ pub(crate) struct NetworkMetrics {
     pub(crate) connections_refused: Counter,
 }
 
+/// Partitions on their way into a transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct VerificationMetrics {
+    /// How long the coordinator takes to say yes or no.
+    pub(crate) time: Histogram,
+    /// Partitions that it refused.
+    pub(crate) failures: Counter,
+}
+
 /// Counters of one topic.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TopicMetrics {
@@ -93,6 +102,9 @@ const GAUGES: &[(&str, &str)] = &[
         "request_handler_idle_percent",
         "Share of time since the last reading in which the worker threads had nothing to do",
     ),
+    ("transaction_markers_waiting", "Partitions that lack the marker of a transaction whose end is decided"),
+    ("transactional_ids", "Transactional ids that are coordinated here"),
+    ("transactions_open", "Transactions that are open and coordinated here"),
     ("under_min_isr_partitions", "Partitions with fewer in-sync replicas than min.insync.replicas"),
     ("under_replicated_partitions", "Partitions with fewer in-sync replicas than replicas"),
 ];
@@ -103,6 +115,7 @@ pub(crate) struct Metrics {
     gauges: Vec<(&'static str, Gauge<f64, std::sync::atomic::AtomicU64>)>,
     lags: Family<LagLabel, Gauge>,
     pub(crate) network: Arc<NetworkMetrics>,
+    pub(crate) verification: VerificationMetrics,
     topics: TopicFamilies,
     apis: Vec<Option<ApiMetrics>>,
 }
@@ -133,6 +146,7 @@ impl Metrics {
             "Connections closed at once because a limit was reached",
             network.connections_refused.clone(),
         );
+        let verification = register_verification(&mut registry);
         let topics = register_topics(&mut registry);
         let gauges = GAUGES.iter().map(|(name, help)| (*name, register_gauge(&mut registry, name, help))).collect();
         let apis = register_apis(&mut registry, apis);
@@ -142,7 +156,7 @@ impl Metrics {
             "Records between a group's committed offset and the end that its readers may see",
             lags.clone(),
         );
-        Self { registry, gauges, lags, network, topics, apis }
+        Self { registry, gauges, lags, network, verification, topics, apis }
     }
 
     /// The counters of `topic`; to be kept with the topic.
@@ -213,14 +227,28 @@ fn register_gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge<f64,
     gauge
 }
 
+fn latency() -> Histogram {
+    let bounds = prometheus_client::metrics::histogram::exponential_buckets(LATENCY_FIRST_BOUND_S, 2.0, LATENCY_BOUNDS);
+    Histogram::new(bounds)
+}
+
+fn register_verification(registry: &mut Registry) -> VerificationMetrics {
+    let metrics = VerificationMetrics { time: latency(), failures: Counter::default() };
+    registry.register_with_unit(
+        "transaction_verification_time",
+        "From asking the coordinator of a transaction about partitions to its answer",
+        Unit::Seconds,
+        metrics.time.clone(),
+    );
+    registry.register(
+        "transaction_verification_failures",
+        "Partitions that were not let into a transaction",
+        metrics.failures.clone(),
+    );
+    metrics
+}
+
 fn register_apis(registry: &mut Registry, apis: &[ApiKey]) -> Vec<Option<ApiMetrics>> {
-    let latency = || {
-        Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
-            LATENCY_FIRST_BOUND_S,
-            2.0,
-            LATENCY_BOUNDS,
-        ))
-    };
     let local = Family::<ApiLabel, Histogram>::new_with_constructor(latency as fn() -> Histogram);
     let total = Family::<ApiLabel, Histogram>::new_with_constructor(latency as fn() -> Histogram);
     registry.register_with_unit("request_local_time", "Work on a request", Unit::Seconds, local.clone());

@@ -130,6 +130,10 @@ impl Gauges for Live {
         set("connections", self.connections.count() as f64);
         set("frame_memory_bytes", self.memory.leased_bytes() as f64);
         set("purgatory_size", self.node.waits.count() as f64);
+        let (ids, open) = self.node.transactions.counts();
+        set("transactional_ids", ids as f64);
+        set("transactions_open", open as f64);
+        set("transaction_markers_waiting", self.node.markers.waiting() as f64);
         set("partitions", self.node.replicas.partition_count() as f64);
         set("active_controller_count", f64::from(u8::from(self.node.quorum.is_active_controller())));
         let (mut offline, mut under_replicated, mut under_min_isr, mut size) = (0, 0, 0, 0);

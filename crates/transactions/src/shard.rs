@@ -60,6 +60,13 @@ impl TransactionShard {
         Self { settings, ids: HashMap::new(), markers: Markers::default(), timers: Timers::default() }
     }
 
+    /// How many transactional ids there are, and how many of them are in a transaction.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let all = self.ids.values().filter(|entry| entry.hard.state != State::Dead);
+        all.fold((0, 0), |(ids, open), entry| (ids + 1, open + usize::from(entry.hard.state.is_open())))
+    }
+
     /// What is known of an id; what expired is not.
     pub(crate) fn entry(&self, transactional_id: &str) -> Option<&Entry> {
         self.ids.get(transactional_id).filter(|entry| entry.hard.state != State::Dead)

@@ -28,4 +28,10 @@ impl Transactions {
         let empty = Box::new(move || TransactionShard::new(Arc::clone(&settings)));
         Self::new(Home { topic: TOPIC, compression: Compression::None, empty }, broker, replicas, clock)
     }
+
+    /// How many transactional ids are in service, and how many of them are in a transaction.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let of_each = self.all().into_iter().filter_map(|shard| shard.look(TransactionShard::counts));
+        of_each.fold((0, 0), |(ids, open), (more, opened)| (ids + more, open + opened))
+    }
 }

@@ -4,7 +4,7 @@
 //! word only where `transaction.partition.verification.enable` is off. Codes are what clients of each version know how to
 //! take.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla_transactions::{TransactionReply, TransactionRequest};
 use ottla_types::{ErrorCode, ProducerIdAndEpoch, TopicPartition};
@@ -79,12 +79,16 @@ pub(super) async fn enlist(
     let patience_ms = settings.add_partitions_retry_backoff_max_ms.min(node.settings.request_timeout_ms);
     let until = node.clock.now().plus(i64::from(patience_ms));
     let pause = Duration::from_millis(u64::try_from(settings.add_partitions_retry_backoff_ms).unwrap_or(0));
+    let asked = Instant::now();
     loop {
         // Registered before the coordinator is asked, so that no end is missed in between.
         let settled = node.markers.settled();
         let codes = once(node, support, transactional_id, producer, &partitions).await;
         let again = support.bumps_epochs() && codes.contains(&ErrorCode::ConcurrentTransactions);
         if !again || node.clock.now() >= until {
+            let refused = codes.iter().filter(|code| **code != ErrorCode::None).count();
+            node.metrics.verification.failures.inc_by(refused as u64);
+            node.metrics.verification.time.observe(asked.elapsed().as_secs_f64());
             return codes;
         }
         let _ = tokio::time::timeout(pause, settled).await;
@@ -111,4 +115,34 @@ async fn once(
         Err(error) => vec![error; partitions.len()],
     };
     codes.into_iter().map(|code| support.code(code)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_that_the_version_knows() {
+        let of = |support: Support| {
+            [ErrorCode::ProducerFenced, ErrorCode::TransactionAbortable, ErrorCode::ConcurrentTransactions]
+                .map(|code| support.code(code))
+        };
+        let fenced = ErrorCode::InvalidProducerEpoch;
+        let concurrent = ErrorCode::ConcurrentTransactions;
+        for (support, expected) in [
+            (Support::of_produce(10), [fenced, ErrorCode::InvalidTxnState, concurrent]),
+            (Support::of_produce(11), [fenced, ErrorCode::TransactionAbortable, concurrent]),
+            (Support::of_produce(13), [fenced, ErrorCode::TransactionAbortable, concurrent]),
+            (Support::of_offset_commit(3), [fenced, ErrorCode::InvalidTxnState, concurrent]),
+            (Support::of_offset_commit(4), [fenced, ErrorCode::TransactionAbortable, concurrent]),
+        ] {
+            assert_eq!(of(support), expected, "{support:?}");
+        }
+    }
+
+    #[test]
+    fn only_producers_of_version_2_add_as_they_write() {
+        assert!(!Support::of_produce(11).bumps_epochs() && Support::of_produce(12).bumps_epochs());
+        assert!(!Support::of_offset_commit(4).bumps_epochs() && Support::of_offset_commit(5).bumps_epochs());
+    }
 }

@@ -156,3 +156,59 @@ fn refusal(error: ErrorCode, support: Support) -> Refused {
         error => Refused::because(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ottla_records::BatchBuilder;
+    use ottla_types::{Millis, ProducerEpoch, ProducerId};
+
+    use super::*;
+
+    fn batch(transactional: bool) -> Bytes {
+        let producer = ProducerIdAndEpoch { id: ProducerId(7), epoch: ProducerEpoch(1) };
+        let mut builder = BatchBuilder::new().producer(producer, 0).transactional(transactional);
+        builder.append(Millis(1), None, Some(b"value"));
+        builder.build().unwrap()
+    }
+
+    fn header(version: i16, bytes: Bytes) -> Option<BatchHeader> {
+        transactional(version, &PartitionProduceData { index: 0, records: Some(bytes.into()) })
+    }
+
+    #[test]
+    fn a_look_at_one_byte_tells_what_the_header_says() {
+        for is in [false, true] {
+            let bytes = batch(is);
+            assert_eq!(is_transactional(&bytes), is);
+            assert_eq!(BatchHeader::parse(&bytes).unwrap().attributes.is_transactional(), is);
+            assert_eq!(header(12, bytes).is_some(), is);
+        }
+        assert!(!is_transactional(b"short"));
+    }
+
+    #[test]
+    fn what_is_refused_anyway_is_not_asked_about() {
+        let two = [&batch(true)[..], &batch(true)[..]].concat();
+        let half = batch(true).slice(..70);
+        for bytes in [two.into(), half, Bytes::new()] {
+            assert_eq!(header(12, bytes), None);
+        }
+    }
+
+    #[test]
+    fn errors_that_pass_look_so_to_every_producer() {
+        let code = |error, version| refusal(error, Support::of_produce(version)).error;
+        for error in
+            [ErrorCode::NotCoordinator, ErrorCode::CoordinatorLoadInProgress, ErrorCode::CoordinatorNotAvailable]
+        {
+            assert_eq!(
+                (code(error, 11), code(error, 12)),
+                (ErrorCode::NotEnoughReplicas, ErrorCode::NotEnoughReplicas)
+            );
+        }
+        assert_eq!(code(ErrorCode::ConcurrentTransactions, 11), ErrorCode::NotEnoughReplicas);
+        assert_eq!(code(ErrorCode::ConcurrentTransactions, 12), ErrorCode::ConcurrentTransactions);
+        assert_eq!(code(ErrorCode::TransactionAbortable, 12), ErrorCode::TransactionAbortable);
+    }
+}
