@@ -11,6 +11,7 @@
 
 pub mod broker;
 pub mod dump;
+pub mod go;
 pub mod groups;
 pub mod lines;
 pub mod programs;
@@ -19,6 +20,7 @@ pub mod rust_client;
 pub mod suite;
 pub mod text;
 pub mod tools;
+pub mod transactions;
 
 pub use broker::Broker;
 pub use suite::{Body, Suite, run};

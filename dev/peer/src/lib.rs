@@ -8,11 +8,13 @@
 //! - [`tools`]: many of those tools in one virtual machine.
 //! - [`kafka`]: one Apache Kafka broker.
 //! - [`python`]: a virtual environment with pinned packages.
+//! - [`go`]: tests of Go modules as programs, with a toolchain from such an environment.
 //! - [`probe`]: is a broker ready, asked over the wire.
 //!
 //! Invariants: nothing here depends on a crate that ships; no process outlives the value that started it.
 
 pub mod cache;
+pub mod go;
 pub mod java;
 pub mod kafka;
 pub mod probe;
