@@ -319,6 +319,23 @@ fn each_registration_has_a_later_epoch() {
 }
 
 #[test]
+fn a_restarted_leader_leads_in_a_new_epoch() {
+    let mut image = MetadataImage::default();
+    ask(&mut image, register(1)).unwrap();
+    ask(&mut image, register(2)).unwrap();
+    create(&mut image, vec![assigned(-1, -1, &[(0, &[1]), (1, &[2])])]);
+    let epochs = |image: &MetadataImage| {
+        let epoch = |partition: i32| image.partition("m", partition.into()).unwrap().leader_epoch.0;
+        (epoch(0), epoch(1))
+    };
+    ask(&mut image, register(1)).unwrap();
+    assert_eq!(epochs(&image), (0, 0), "the same run asks again");
+    ask(&mut image, RegisterBrokerRequest { incarnation: uuid(77), ..register(1) }).unwrap();
+    assert_eq!(epochs(&image), (1, 0));
+    assert_eq!(image.partition("m", 0.into()).unwrap().leader, Some(BrokerId(1)));
+}
+
+#[test]
 fn leadership_moves_off_a_fenced_broker_and_comes_back() {
     let mut image = image_of([broker(1, None, false), broker(2, None, false)]);
     create(&mut image, vec![assigned(-1, -1, &[(0, &[1, 2])])]);

@@ -39,7 +39,11 @@ pub(super) fn register(image: &MetadataImage, ask: &RegisterBrokerRequest) -> De
     }
     let epoch = next_epoch(image, ask.broker);
     let mut records = vec![registration(ask, epoch).into()];
-    let moved = if ask.fenced { plan_down(image, ask.broker) } else { plan_up(image, ask.broker) };
+    let restarted = image.broker(ask.broker).is_some_and(|before| before.incarnation != ask.incarnation);
+    let moved = match ask.fenced {
+        true => plan_down(image, ask.broker),
+        false => plan_up(image, ask.broker, restarted),
+    };
     records.extend(moved);
     Decision::new(records, Reply::RegisterBroker(Ok(epoch)))
 }
@@ -98,7 +102,7 @@ fn fence_one(image: &MetadataImage, id: BrokerId, fenced: bool) -> Vec<MetadataR
         records
     } else {
         let mut records = vec![UnfenceBroker { broker: id, epoch }.into()];
-        records.extend(plan_up(image, id));
+        records.extend(plan_up(image, id, false));
         records
     }
 }
@@ -123,10 +127,12 @@ fn plan_down(image: &MetadataImage, broker: BrokerId) -> Vec<MetadataRecord> {
     })
 }
 
-/// Partitions without a leader whose ISR `broker` is in are led by it.
-fn plan_up(image: &MetadataImage, broker: BrokerId) -> Vec<MetadataRecord> {
+/// Partitions without a leader whose ISR `broker` is in are led by it. Those that an earlier run of it led are led by it in
+/// a new epoch: what it holds may end earlier than what clients saw of that run, and they must hear of it.
+fn plan_up(image: &MetadataImage, broker: BrokerId, restarted: bool) -> Vec<MetadataRecord> {
     each_partition(image, |topic, partition, state| {
-        (state.leader.is_none() && state.isr.contains(&broker))
+        let vacant = state.leader.is_none() || (restarted && state.leader == Some(broker));
+        (vacant && state.isr.contains(&broker))
             .then(|| PartitionChange { leader: Some(Some(broker)), ..PartitionChange::of(topic.id, partition) })
     })
 }
