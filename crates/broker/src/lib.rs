@@ -10,6 +10,7 @@ mod durability;
 mod features;
 mod handlers;
 mod internal_topics;
+mod latency;
 mod metrics;
 mod net;
 mod node;

@@ -12,7 +12,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Bounds of the latency histograms, seconds: 50 µs doubled up to 26 s.
+use crate::latency::{ApiLatency, Latencies};
+
+/// Bounds of the other histograms, seconds: 50 µs doubled up to 26 s.
 const LATENCY_FIRST_BOUND_S: f64 = 0.000_05;
 const LATENCY_BOUNDS: u16 = 20;
 
@@ -43,23 +45,9 @@ pub(crate) struct TopicMetrics {
     pub(crate) failed_fetch: Counter,
 }
 
-/// Time of one API's requests, by phase.
-#[derive(Clone, Debug)]
-pub(crate) struct ApiMetrics {
-    /// Work in the handler: decoding, appending, looking up.
-    pub(crate) local: Histogram,
-    /// From the request's arrival to its response.
-    pub(crate) total: Histogram,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
     topic: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ApiLabel {
-    request: &'static str,
 }
 
 /// Whose lag, and as seen by which readers.
@@ -102,6 +90,7 @@ const GAUGES: &[(&str, &str)] = &[
         "request_handler_idle_percent",
         "Share of time since the last reading in which the worker threads had nothing to do",
     ),
+    ("stray_partitions", "Partition directories put aside because the metadata does not know them"),
     ("transaction_markers_waiting", "Partitions that lack the marker of a transaction whose end is decided"),
     ("transactional_ids", "Transactional ids that are coordinated here"),
     ("transactions_open", "Transactions that are open and coordinated here"),
@@ -117,7 +106,7 @@ pub(crate) struct Metrics {
     pub(crate) network: Arc<NetworkMetrics>,
     pub(crate) verification: VerificationMetrics,
     topics: TopicFamilies,
-    apis: Vec<Option<ApiMetrics>>,
+    latencies: Latencies,
 }
 
 #[derive(Debug, Default)]
@@ -149,14 +138,15 @@ impl Metrics {
         let verification = register_verification(&mut registry);
         let topics = register_topics(&mut registry);
         let gauges = GAUGES.iter().map(|(name, help)| (*name, register_gauge(&mut registry, name, help))).collect();
-        let apis = register_apis(&mut registry, apis);
+        let latencies = Latencies::new(apis);
+        registry.register_collector(Box::new(latencies.clone()));
         let lags = Family::default();
         registry.register(
             "consumer_group_lag",
             "Records between a group's committed offset and the end that its readers may see",
             lags.clone(),
         );
-        Self { registry, gauges, lags, network, verification, topics, apis }
+        Self { registry, gauges, lags, network, verification, topics, latencies }
     }
 
     /// The counters of `topic`; to be kept with the topic.
@@ -181,9 +171,9 @@ impl Metrics {
         }
     }
 
-    /// The histograms of an API that is served.
-    pub(crate) fn api(&self, api: ApiKey) -> Option<&ApiMetrics> {
-        self.apis.get(usize::try_from(api as i16).ok()?)?.as_ref()
+    /// The times of an API that is served.
+    pub(crate) fn latency(&self, api: ApiKey) -> Option<&Arc<ApiLatency>> {
+        self.latencies.of(api)
     }
 
     /// All metrics as text, in the OpenMetrics form that Prometheus reads.
@@ -246,23 +236,4 @@ fn register_verification(registry: &mut Registry) -> VerificationMetrics {
         metrics.failures.clone(),
     );
     metrics
-}
-
-fn register_apis(registry: &mut Registry, apis: &[ApiKey]) -> Vec<Option<ApiMetrics>> {
-    let local = Family::<ApiLabel, Histogram>::new_with_constructor(latency as fn() -> Histogram);
-    let total = Family::<ApiLabel, Histogram>::new_with_constructor(latency as fn() -> Histogram);
-    registry.register_with_unit("request_local_time", "Work on a request", Unit::Seconds, local.clone());
-    registry.register_with_unit("request_total_time", "From request to response", Unit::Seconds, total.clone());
-    let mut by_key = Vec::new();
-    for api in apis {
-        let Ok(key) = usize::try_from(*api as i16) else { continue };
-        if by_key.len() <= key {
-            by_key.resize_with(key + 1, || None);
-        }
-        let label = ApiLabel { request: api.name() };
-        let metrics =
-            ApiMetrics { local: local.get_or_create(&label).clone(), total: total.get_or_create(&label).clone() };
-        by_key[key] = Some(metrics);
-    }
-    by_key
 }

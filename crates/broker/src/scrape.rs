@@ -127,6 +127,7 @@ impl Gauges for Live {
         let work = Work::now();
         let before = std::mem::replace(&mut *self.work.lock(), Work::now());
         set("request_handler_idle_percent", work.idle_since(&before) * 100.0);
+        set("stray_partitions", self.node.dirs.strays() as f64);
         set("connections", self.connections.count() as f64);
         set("frame_memory_bytes", self.memory.leased_bytes() as f64);
         set("purgatory_size", self.node.waits.count() as f64);

@@ -11,10 +11,10 @@ use ottla_wire::{
     frame::{self, RequestHeader},
     messages::Request,
 };
-use prometheus_client::metrics::histogram::Histogram;
 
 use crate::{
     handlers,
+    latency::{ApiLatency, Phase, Timing},
     net::{Answer, Frame, FrameFuture, Peer, Service},
     node::Node,
     served,
@@ -35,12 +35,12 @@ pub(crate) struct ReplyTo {
     pub(crate) client_id: Option<String>,
     correlation_id: i32,
     arrived: Instant,
-    total: Option<Histogram>,
+    latency: Option<Arc<ApiLatency>>,
 }
 
 impl Service for Requests {
-    fn call(&self, peer: &mut Peer, frame: Bytes) -> Answer {
-        let arrived = Instant::now();
+    fn call(&self, peer: &mut Peer, frame: Bytes, arrived: Instant) -> Answer {
+        let begun = Instant::now();
         let (header, mut body) = match frame::parse_request(frame) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -48,8 +48,8 @@ impl Service for Requests {
                 return Answer::Close;
             }
         };
-        let metrics = self.node.metrics.api(header.api);
-        let reply = ReplyTo::new(&header, arrived, metrics.map(|api| api.total.clone()));
+        let latency = self.node.metrics.latency(header.api);
+        let reply = ReplyTo::new(&header, arrived, latency.cloned());
         if header.api == ApiKey::ApiVersions && !header.is_supported() {
             return handlers::api_versions::unsupported(&reply);
         }
@@ -64,22 +64,27 @@ impl Service for Requests {
                 Answer::Close
             }
         };
-        if let Some(metrics) = metrics {
-            metrics.local.observe(arrived.elapsed().as_secs_f64());
+        if let Some(latency) = latency {
+            let done = Instant::now();
+            latency.observe(Phase::RequestQueue, begun.saturating_duration_since(arrived));
+            latency.observe(Phase::Local, done - begun);
+            if matches!(answer, Answer::Nothing) {
+                latency.observe(Phase::Total, done.saturating_duration_since(arrived));
+            }
         }
         answer
     }
 }
 
 impl ReplyTo {
-    fn new(header: &RequestHeader, arrived: Instant, total: Option<Histogram>) -> Self {
+    fn new(header: &RequestHeader, arrived: Instant, latency: Option<Arc<ApiLatency>>) -> Self {
         Self {
             api: header.api,
             version: header.version,
             client_id: header.client_id.clone(),
             correlation_id: header.correlation_id,
             arrived,
-            total,
+            latency,
         }
     }
 
@@ -90,17 +95,18 @@ impl ReplyTo {
 
     /// As [`Self::frame`], in a version of the caller's choice.
     pub(crate) fn frame_of<M: Message>(&self, version: i16, body: &M) -> Option<Frame> {
-        let encoded = frame::encode_response_of(self.api, version, self.correlation_id, body);
-        if let Some(total) = &self.total {
-            total.observe(self.arrived.elapsed().as_secs_f64());
-        }
-        match encoded {
-            Ok(encoded) => Some(encoded.segments),
+        match frame::encode_response_of(self.api, version, self.correlation_id, body) {
+            Ok(encoded) => Some(Frame { segments: encoded.segments, timing: self.timing() }),
             Err(error) => {
                 tracing::error!(api = self.api.name(), version, %error, "response cannot be expressed");
                 None
             }
         }
+    }
+
+    fn timing(&self) -> Option<Timing> {
+        let latency = Arc::clone(self.latency.as_ref()?);
+        Some(Timing { latency, arrived: self.arrived, encoded: Instant::now() })
     }
 
     /// The answer that is there now.
@@ -119,6 +125,13 @@ impl ReplyTo {
     }
 
     fn future<M: Message>(self, body: impl Future<Output = M> + Send + 'static) -> FrameFuture {
-        Box::pin(async move { self.frame(&body.await) })
+        let begun = Instant::now();
+        Box::pin(async move {
+            let body = body.await;
+            if let Some(latency) = &self.latency {
+                latency.observe(Phase::Remote, begun.elapsed());
+            }
+            self.frame(&body)
+        })
     }
 }

@@ -4,13 +4,7 @@
 //! served. Order of the stop: listeners, connections, logs, metadata. Invariant: after a stop that reports no error the
 //! next start scans nothing.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use ottla_config::{BrokerConfig, Overrides, ServerSettings};
 use ottla_controller::{Controller, ControllerSettings, FeatureRange};
@@ -29,7 +23,7 @@ use crate::{
     coordinators::{FollowMetadata, Groups, Markers, Transactions},
     features,
     metrics::Metrics,
-    net::{self, Bound, ConnectionLimits, ConnectionSettings, Connections, FrameMemory},
+    net::{self, Bound, ConnectionLimits, ConnectionSettings, Connections, FrameMemory, Limit},
     node::Node,
     producer_ids::ProducerIds,
     random,
@@ -156,6 +150,7 @@ impl Broker {
             return Err(StartError::OtherCluster { data: cluster_id, metadata: known });
         }
         features::raise(&quorum).await.map_err(QuorumError::Submit)?;
+        replicas.put_strays_aside(&quorum.image());
         let node = Arc::new(Node {
             broker_id: settings.node_id,
             clock,
@@ -171,11 +166,16 @@ impl Broker {
             metrics,
             settings,
         });
-        Ok(Self::serve(node, bound, scraped))
+        let connections = Arc::new(Connections::new(limits(&node).await));
+        Ok(Self::serve(node, connections, bound, scraped))
     }
 
-    fn serve(node: Arc<Node>, bound: Vec<Bound>, scraped: Option<scrape::Scraped>) -> Self {
-        let connections = Arc::new(Connections::new(limits(&node.settings)));
+    fn serve(
+        node: Arc<Node>,
+        connections: Arc<Connections>,
+        bound: Vec<Bound>,
+        scraped: Option<scrape::Scraped>,
+    ) -> Self {
         let settings = connection_settings(&node);
         let service = Arc::new(Requests { node: Arc::clone(&node) });
         let mut tasks = JoinSet::new();
@@ -191,6 +191,7 @@ impl Broker {
         tasks.spawn(Arc::clone(&node.transactions).run_timers());
         tasks.spawn(Arc::clone(&node.markers).run());
         tasks.spawn(upkeep::run(Arc::clone(&node), Arc::clone(&connections)));
+        tasks.spawn(follow_limits(Arc::clone(&node), Arc::clone(&connections)));
         let metrics_address = scraped.as_ref().map(scrape::Scraped::address);
         if let Some(scraped) = scraped {
             tasks.spawn(scraped.serve(Arc::clone(&node), Arc::clone(&connections), Arc::clone(&settings.memory)));
@@ -236,10 +237,11 @@ impl Broker {
 
 async fn bind(settings: &ServerSettings) -> Result<Vec<Bound>, StartError> {
     let backlog = u32::try_from(settings.network.socket_listen_backlog).unwrap_or(50);
+    let receive_buffer_bytes = settings.network.socket_receive_buffer_bytes.and_then(|bytes| u32::try_from(bytes).ok());
     let mut bound = Vec::new();
     for listener in &settings.listeners.opened {
         let (host, port) = (&listener.bind.host, listener.bind.port);
-        let result = Bound::bind(&listener.name, host, port, backlog).await;
+        let result = Bound::bind(&listener.name, host, port, backlog, receive_buffer_bytes).await;
         bound.push(result.map_err(|error| StartError::Listen { address: format!("{host}:{port}"), error })?);
     }
     Ok(bound)
@@ -329,19 +331,50 @@ fn fetch_sessions(settings: &ServerSettings) -> FetchSessions {
     FetchSessions::new(SessionLimits { slots: usize::try_from(slots).unwrap_or(0), ..SessionLimits::default() })
 }
 
-fn limits(settings: &ServerSettings) -> ConnectionLimits {
-    let network = &settings.network;
+/// The limits of connections as they are in effect now.
+async fn limits(node: &Node) -> ConnectionLimits {
+    let config = node.replicas.config();
+    let network = config.network_settings();
     let limit = |limit: i32| usize::try_from(limit).unwrap_or(0);
-    let overrides: HashMap<IpAddr, usize> = network
-        .max_connections_per_ip_overrides
-        .iter()
-        .filter_map(|(host, most)| Some((host.parse().ok()?, limit(*most))))
-        .collect();
+    let all =
+        Limit { connections_max: limit(network.max_connections), per_second_max: network.max_connection_creation_rate };
+    let of_listener = |name: &str| {
+        let own = |key: &str, otherwise: i32| {
+            let value = config.value(&format!("listener.name.{}.{key}", name.to_lowercase()));
+            value.map_or(otherwise, |value| i32::try_from(value.integer()).unwrap_or(otherwise))
+        };
+        Limit {
+            connections_max: limit(own("max.connections", network.max_connections)),
+            per_second_max: own("max.connection.creation.rate", network.max_connection_creation_rate),
+        }
+    };
+    let mut per_ip_overrides = HashMap::new();
+    for (host, most) in &network.max_connections_per_ip_overrides {
+        match tokio::net::lookup_host((&**host, 0)).await {
+            Ok(found) => per_ip_overrides.extend(found.map(|address| (address.ip().to_canonical(), limit(*most)))),
+            Err(error) => tracing::warn!(%host, %error, "max.connections.per.ip.overrides names an unknown host"),
+        }
+    }
     ConnectionLimits {
-        connections_max: limit(network.max_connections),
+        all,
+        per_listener: node
+            .settings
+            .listeners
+            .opened
+            .iter()
+            .map(|listener| ((*listener.name).into(), of_listener(&listener.name)))
+            .collect(),
         connections_per_ip_max: limit(network.max_connections_per_ip),
-        per_ip_overrides: overrides,
+        per_ip_overrides,
         idle_max_ms: network.connections_max_idle_ms.unwrap_or(-1),
+    }
+}
+
+/// Brings limits that were changed at run time into effect; never returns.
+async fn follow_limits(node: Arc<Node>, connections: Arc<Connections>) {
+    loop {
+        node.replicas.config_changed().await;
+        connections.set_limits(limits(&node).await);
     }
 }
 
@@ -351,6 +384,7 @@ fn connection_settings(node: &Node) -> ConnectionSettings {
     ConnectionSettings {
         memory: Arc::new(FrameMemory::new(budget.unwrap_or(FRAME_MEMORY_BYTES))),
         frame_bytes_max: usize::try_from(network.socket_request_max_bytes).unwrap_or(0),
+        send_buffer_bytes: network.socket_send_buffer_bytes.and_then(|bytes| usize::try_from(bytes).ok()),
         clock: Arc::clone(&node.clock),
         metrics: Arc::clone(&node.metrics.network),
     }

@@ -69,6 +69,11 @@ impl BrokerConfig {
         })
     }
 
+    /// Whether somebody has set the key, be it to its default.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.layers().any(|(_, layer)| layer.contains_key(key))
+    }
+
     /// Layers, the strongest first.
     pub(crate) fn layers(&self) -> impl Iterator<Item = (Source, &Layer)> {
         [

@@ -85,6 +85,9 @@ pub enum BrokerTarget {
     Cluster,
 }
 
+/// Sockets are opened once. A value that is stored and has no effect would mislead, so that it is refused.
+const AT_START: [&str; 2] = ["listeners", "listener.security.protocol.map"];
+
 /// New dynamic values of one broker or of all.
 ///
 /// # Errors
@@ -95,6 +98,9 @@ pub fn validate_broker_change(target: BrokerTarget, current: &Overrides, ops: &[
     if target == BrokerTarget::Cluster {
         refuse_where(ops, ConfigError::PerBroker, |key, _| key.update == Update::PerBroker)?;
     }
+    let sets = |op: &&Op| op.kind != OpKind::Delete;
+    let sets: Vec<Op> = ops.iter().filter(sets).cloned().collect();
+    refuse_where(&sets, ConfigError::AtStart, |key, _| AT_START.contains(&key.name))?;
     apply(Scope::Broker, current, ops)
 }
 

@@ -57,6 +57,9 @@ pub enum ConfigError {
     /// Broker keys that need a restart.
     #[error("Cannot update these configs dynamically: [{0}]")]
     ReadOnly(Box<str>),
+    /// Broker keys that Kafka changes while it runs and Ottla reads at its start.
+    #[error("Cannot update these configs while the broker runs, set them where it is started: [{0}]")]
+    AtStart(Box<str>),
     /// Broker keys that no cluster-wide default exists for.
     #[error("Cannot update these configs at default cluster level, broker id must be specified: [{0}]")]
     PerBroker(Box<str>),
@@ -106,7 +109,9 @@ impl ConfigError {
     pub fn error_code(&self, scope: Scope) -> ErrorCode {
         match self {
             Self::NullValue(_) | Self::DuplicateKey(_) | Self::NoDefault(_) => ErrorCode::InvalidRequest,
-            Self::ReadOnly(_) | Self::PerBroker(_) | Self::PerListener(_) => ErrorCode::InvalidRequest,
+            Self::ReadOnly(_) | Self::AtStart(_) | Self::PerBroker(_) | Self::PerListener(_) => {
+                ErrorCode::InvalidRequest
+            }
             Self::UnknownKey { .. } if scope == Scope::ClientMetrics => ErrorCode::InvalidRequest,
             Self::InvalidValue { .. } if scope == Scope::Broker => ErrorCode::InvalidRequest,
             Self::UnknownKey { .. } | Self::InvalidValue { .. } | Self::NotServed { .. } => ErrorCode::InvalidConfig,

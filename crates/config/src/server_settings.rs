@@ -241,11 +241,26 @@ impl BrokerConfig {
     /// [`SettingsError`].
     pub fn server_settings(&self, hostname: &str) -> Result<ServerSettings, SettingsError> {
         check_bounds(self)?;
-        ServerSettings::read(Listeners::read(self, hostname)?, &Lookup(&|name| self.effective(name)))
+        ServerSettings::read(Listeners::read(self, hostname)?, &Lookup(&|name| self.in_use(name)))
     }
 }
 
 /// Typed look-ups; a key that is null or of another type reads as zero, false or empty.
+impl BrokerConfig {
+    /// Sockets, connections, requests and fetches, as they are in effect now.
+    #[must_use]
+    pub fn network_settings(&self) -> NetworkSettings {
+        NetworkSettings::read(&Lookup(&|name| self.in_use(name)))
+    }
+
+    /// As [`Self::effective`]. Buffers of sockets are left to the system where nobody has set them: it fits them to each
+    /// connection, which Kafka's fixed default would switch off.
+    fn in_use(&self, name: &str) -> Option<Value> {
+        let by_system = name.starts_with("socket.") && name.ends_with(".buffer.bytes") && !self.is_set(name);
+        if by_system { Some(Value::Integer(-1)) } else { self.effective(name) }
+    }
+}
+
 pub(crate) struct Lookup<'a>(pub(crate) &'a dyn Fn(&str) -> Option<Value>);
 
 impl Lookup<'_> {

@@ -101,8 +101,14 @@ fn metrics_are_there_to_be_scraped() {
     let mut broker = start(&dir, &["--metrics-listen", "127.0.0.1:0"]);
     let url = broker.metrics_url().unwrap().to_owned();
     let address = url.trim_start_matches("http://").trim_end_matches("/metrics");
+    let mut client = Wire::connect(broker.address()).unwrap();
+    client.exchange(&API_VERSIONS, PATIENCE).unwrap();
     let answer = get(address, "/metrics");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    for phase in ["request_queue", "request_local", "response_queue", "response_send", "request_total"] {
+        let counted = format!("ottla_{phase}_time_seconds_count{{request=\"ApiVersions\"}} 1");
+        assert!(answer.contains(&counted), "{counted} is missing in {answer}");
+    }
     for name in
         ["ottla_active_controller_count 1", "ottla_under_replicated_partitions 0", "ottla_requests_total", "# EOF"]
     {
@@ -114,6 +120,24 @@ fn metrics_are_there_to_be_scraped() {
     assert!((0.0..=100.0).contains(&idle), "{idle} % idle");
     assert!(get(address, "/").starts_with("HTTP/1.1 404"));
     assert!(broker.terminate().unwrap().success());
+}
+
+#[test]
+fn a_partition_that_the_metadata_does_not_know_is_put_aside() {
+    let dir = TempDir::new().unwrap();
+    assert!(start(&dir, &[]).terminate().unwrap().success());
+    let stray = dir.path().join("data/somebodys-7");
+    fs::create_dir(&stray).unwrap();
+    fs::write(stray.join("notes"), "kept").unwrap();
+    let mut broker = start(&dir, &["--metrics-listen", "127.0.0.1:0"]);
+    let url = broker.metrics_url().unwrap().to_owned();
+    let answer = get(url.trim_start_matches("http://").trim_end_matches("/metrics"), "/metrics");
+    assert!(answer.contains("ottla_stray_partitions 1"), "{answer}");
+    assert!(broker.terminate().unwrap().success());
+    assert!(broker.stderr().contains("somebodys-7"), "{}", broker.stderr());
+    let names = fs::read_dir(dir.path().join("data")).unwrap().map(|entry| entry.unwrap().path());
+    let aside = names.into_iter().find(|path| path.to_str().unwrap().ends_with("-stray")).unwrap();
+    assert_eq!(fs::read_to_string(aside.join("notes")).unwrap(), "kept");
 }
 
 fn get(address: &str, path: &str) -> String {

@@ -26,7 +26,7 @@ use ottla_wire::{
 
 use crate::{
     durability::{Pending, Place},
-    net::Answer,
+    net::{Answer, Frame},
     node::Node,
     replicas::{Topic, append_error_code},
     service::ReplyTo,
@@ -120,7 +120,7 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: ProduceRequest) 
         match answer(reply, &request, response, pending) {
             Answer::Now(frame) => Some(frame),
             Answer::Later(frame) | Answer::Exclusive(frame) => frame.await,
-            Answer::Nothing => Some(Vec::new()),
+            Answer::Nothing => Some(Frame { segments: Vec::new(), timing: None }),
             Answer::Close => None,
         }
     }))

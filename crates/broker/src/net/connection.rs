@@ -20,6 +20,8 @@ use crate::metrics::NetworkMetrics;
 pub(crate) struct ConnectionSettings {
     pub(crate) memory: Arc<FrameMemory>,
     pub(crate) frame_bytes_max: usize,
+    /// `socket.send.buffer.bytes`; none for the system's own.
+    pub(crate) send_buffer_bytes: Option<usize>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<NetworkMetrics>,
 }
@@ -58,7 +60,7 @@ pub(crate) async fn run(
             Ok(Step::Frame(Some(frame))) => {
                 slot.touch(settings.clock.now());
                 settings.metrics.requests.inc();
-                answers.push(service.call(&mut peer, frame));
+                answers.push(service.call(&mut peer, frame, frames.arrived()));
             }
             Ok(Step::Frame(None)) | Ok(Step::End) => answers.close(),
             Err(error) => {

@@ -3,7 +3,11 @@
 //! Invariants: a buffer grows to at most twice what has arrived, or to the size of a frame that this peer completed
 //! before; dropping a pending [`FrameReader::next`] loses nothing.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::{net::TcpStream, time::timeout};
@@ -39,11 +43,20 @@ pub(crate) struct FrameReader {
     lease: Lease,
     /// Largest frame that this peer completed: it may announce as much again and is believed.
     completed_bytes: usize,
+    /// When bytes came last.
+    arrived: Instant,
 }
 
 impl FrameReader {
     pub(crate) fn new(memory: Arc<FrameMemory>, frame_bytes_max: usize) -> Self {
-        Self { memory, frame_bytes_max, buffer: BytesMut::new(), lease: Lease::default(), completed_bytes: 0 }
+        Self {
+            memory,
+            frame_bytes_max,
+            buffer: BytesMut::new(),
+            lease: Lease::default(),
+            completed_bytes: 0,
+            arrived: Instant::now(),
+        }
     }
 
     /// The next frame without its length, or none where the peer ended the connection between frames.
@@ -65,11 +78,16 @@ impl FrameReader {
             match stream.try_read_buf(&mut (&mut self.buffer).limit(limit)) {
                 Ok(0) if self.buffer.is_empty() => return Ok(None),
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                Ok(_) => {}
+                Ok(_) => self.arrived = Instant::now(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(stream).await?,
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// When the frame that [`Self::next`] gave last was complete: nothing is read while a whole frame is there.
+    pub(crate) fn arrived(&self) -> Instant {
+        self.arrived
     }
 
     /// Length of the frame at the head of the buffer, once its prefix is there.

@@ -16,18 +16,25 @@ mod send;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Instant};
 
 use bytes::Bytes;
 use ottla_wire::Segment;
 
 pub(crate) use buffers::FrameMemory;
 pub(crate) use connection::{ConnectionSettings, Peer};
-pub(crate) use limits::{ConnectionLimits, Connections};
+pub(crate) use limits::{ConnectionLimits, Connections, Limit};
 pub(crate) use listener::{Bound, serve};
 
+use crate::latency::Timing;
+
 /// A response frame, length prefix included, as the pieces to send.
-pub(crate) type Frame = Vec<Segment>;
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) segments: Vec<Segment>,
+    /// Who counts how long the request took, if somebody does.
+    pub(crate) timing: Option<Timing>,
+}
 
 /// A response that will be there later; none where it cannot be expressed, which ends the connection.
 pub(crate) type FrameFuture = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
@@ -48,7 +55,7 @@ pub(crate) enum Answer {
 
 /// What is done with a request.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// Takes one frame, without its length prefix. What has to happen in arrival order (an append) happens before this
+    /// Takes one frame, without its length prefix, that was complete at `arrived`. What has to happen in arrival order (an append) happens before this
     /// returns.
-    fn call(&self, peer: &mut Peer, frame: Bytes) -> Answer;
+    fn call(&self, peer: &mut Peer, frame: Bytes, arrived: Instant) -> Answer;
 }

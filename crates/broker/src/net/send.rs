@@ -6,6 +6,7 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd},
+    time::Instant,
 };
 
 use bytes::{Buf, Bytes};
@@ -13,6 +14,8 @@ use ottla_disk::FileSlice;
 use ottla_wire::Segment;
 use rustix::net::SendFlags;
 use tokio::{io::Interest, net::TcpStream};
+
+use crate::latency::Timing;
 
 /// Segments joined in one system call.
 const SLICES_MAX: usize = 32;
@@ -25,16 +28,29 @@ const SENDFILE_BYTES_MAX: usize = 1024 * 1024;
 /// What is still to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    segments: VecDeque<Segment>,
+    pieces: VecDeque<Piece>,
+    /// When the last answer was out: then it was the next one's turn, if it was there.
+    turn: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    segment: Segment,
+    /// With the last piece of an answer.
+    timing: Option<Timing>,
 }
 
 impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.pieces.is_empty()
     }
 
     pub(crate) fn push(&mut self, frame: super::Frame) {
-        self.segments.extend(frame.into_iter().filter(|segment| !segment.is_empty()));
+        let mut segments = frame.segments;
+        segments.retain(|segment| !segment.is_empty());
+        let Some(last) = segments.pop() else { return };
+        self.pieces.extend(segments.into_iter().map(|segment| Piece { segment, timing: None }));
+        self.pieces.push_back(Piece { segment: last, timing: frame.timing });
     }
 
     /// Sends everything; returns the bytes sent by this call's last stretch only through `sent`.
@@ -42,7 +58,7 @@ impl Outbox {
     /// # Errors
     /// The connection failed, or a file could not be read: the response is cut short and the connection must end.
     pub(crate) async fn flush(&mut self, stream: &TcpStream, sent: &mut u64) -> io::Result<()> {
-        while !self.segments.is_empty() {
+        while !self.pieces.is_empty() {
             match self.send_some(stream) {
                 Ok(bytes) => *sent += bytes as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
@@ -55,7 +71,7 @@ impl Outbox {
 
     fn send_some(&mut self, stream: &TcpStream) -> io::Result<usize> {
         self.copy_small_range()?;
-        match self.segments.front() {
+        match self.pieces.front().map(|piece| &piece.segment) {
             Some(Segment::File(slice)) if slice.file.fd().is_some() => self.send_file(stream),
             Some(Segment::File(_)) => {
                 self.read_range()?;
@@ -67,7 +83,7 @@ impl Outbox {
 
     /// Turns a small file range behind a head of bytes into bytes.
     fn copy_small_range(&mut self) -> io::Result<()> {
-        for segment in self.segments.iter_mut().take(SLICES_MAX) {
+        for Piece { segment, .. } in self.pieces.iter_mut().take(SLICES_MAX) {
             if let Segment::File(slice) = segment {
                 if slice.len > COPIED_RANGE_BYTES_MAX {
                     return Ok(());
@@ -80,9 +96,10 @@ impl Outbox {
 
     /// A file without a descriptor (a simulated disk) goes through memory.
     fn read_range(&mut self) -> io::Result<()> {
-        if let Some(Segment::File(slice)) = self.segments.front_mut() {
-            let bytes = slice.read()?;
-            self.segments[0] = Segment::Bytes(bytes);
+        if let Some(Piece { segment, .. }) = self.pieces.front_mut()
+            && let Segment::File(slice) = segment
+        {
+            *segment = Segment::Bytes(slice.read()?);
         }
         Ok(())
     }
@@ -91,8 +108,8 @@ impl Outbox {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut count = 0;
         let mut more = false;
-        for segment in self.segments.iter() {
-            match segment {
+        for piece in &self.pieces {
+            match &piece.segment {
                 Segment::Bytes(bytes) if count < SLICES_MAX => {
                     slices[count] = IoSlice::new(bytes);
                     count += 1;
@@ -111,7 +128,7 @@ impl Outbox {
     }
 
     fn send_file(&mut self, stream: &TcpStream) -> io::Result<usize> {
-        let Some(Segment::File(slice)) = self.segments.front() else { return Ok(0) };
+        let Some(Segment::File(slice)) = self.pieces.front().map(|piece| &piece.segment) else { return Ok(0) };
         let Some(file) = slice.file.fd() else { return Ok(0) };
         let sent = stream.try_io(Interest::WRITABLE, || {
             let mut position = slice.position;
@@ -129,14 +146,18 @@ impl Outbox {
     }
 
     fn consume(&mut self, mut sent: usize) {
-        while let Some(front) = self.segments.front_mut() {
-            let len = front.len();
+        while let Some(front) = self.pieces.front_mut() {
+            let len = front.segment.len();
             if sent < len {
-                advance(front, sent);
+                advance(&mut front.segment, sent);
                 return;
             }
             sent -= len;
-            self.segments.pop_front();
+            if let Some(timing) = self.pieces.pop_front().and_then(|piece| piece.timing) {
+                let out = Instant::now();
+                timing.sent(self.turn.unwrap_or(timing.encoded), out);
+                self.turn = Some(out);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -46,7 +46,7 @@ struct Echo {
 }
 
 impl Service for Echo {
-    fn call(&self, _: &mut Peer, frame: Bytes) -> Answer {
+    fn call(&self, _: &mut Peer, frame: Bytes, _: Instant) -> Answer {
         self.calls.fetch_add(1, SeqCst);
         let first = frame.first().copied();
         let echo = framed(frame);
@@ -55,7 +55,7 @@ impl Service for Echo {
             Some(b'x') => Answer::Exclusive(self.park(echo)),
             Some(b'n') => Answer::Nothing,
             Some(b'c') => Answer::Close,
-            Some(b'f') => Answer::Now(self.file.iter().cloned().map(Segment::File).collect()),
+            Some(b'f') => Answer::Now(untimed(self.file.iter().cloned().map(Segment::File).collect())),
             _ => Answer::Now(echo),
         }
     }
@@ -88,7 +88,11 @@ impl Echo {
 }
 
 fn framed(body: Bytes) -> Frame {
-    vec![Segment::Bytes(Bytes::copy_from_slice(&(body.len() as i32).to_be_bytes())), Segment::Bytes(body)]
+    untimed(vec![Segment::Bytes(Bytes::copy_from_slice(&(body.len() as i32).to_be_bytes())), Segment::Bytes(body)])
+}
+
+fn untimed(segments: Vec<Segment>) -> Frame {
+    Frame { segments, timing: None }
 }
 
 struct Server {
@@ -106,10 +110,11 @@ impl Drop for Server {
 }
 
 async fn start(service: Echo) -> Server {
-    let bound = Bound::bind("PLAINTEXT", "127.0.0.1", 0, 50).await.unwrap();
+    let bound = Bound::bind("PLAINTEXT", "127.0.0.1", 0, 50, None).await.unwrap();
     let address = bound.address().unwrap();
     let limits = ConnectionLimits {
-        connections_max: 1_000,
+        all: Limit { connections_max: 1_000, per_second_max: i32::MAX },
+        per_listener: std::collections::HashMap::new(),
         connections_per_ip_max: 300,
         per_ip_overrides: std::collections::HashMap::from([(IpAddr::from([127, 0, 0, 7]), 0)]),
         idle_max_ms: -1,
@@ -119,6 +124,7 @@ async fn start(service: Echo) -> Server {
     let settings = ConnectionSettings {
         memory: Arc::clone(&memory),
         frame_bytes_max: 100 << 20,
+        send_buffer_bytes: Some(100_000),
         clock: Arc::new(StoppedClock),
         metrics: Arc::new(NetworkMetrics::default()),
     };
@@ -276,6 +282,34 @@ async fn closing_answers_what_came_before_and_limits_refuse_at_once() {
     socket.bind("127.0.0.7:0".parse().unwrap()).unwrap();
     let mut refused = socket.connect(server.address).await.unwrap();
     ended(&mut refused).await;
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_waits_until_there_is_room() {
+    let server = start(Echo::default()).await;
+    let limits = |connections_max| ConnectionLimits {
+        all: Limit { connections_max, per_second_max: i32::MAX },
+        per_listener: std::collections::HashMap::new(),
+        connections_per_ip_max: 300,
+        per_ip_overrides: std::collections::HashMap::new(),
+        idle_max_ms: -1,
+    };
+    server.connections.set_limits(limits(1));
+    let greeted = async || {
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        send(&mut client, b"hello").await;
+        client
+    };
+    let mut first = greeted().await;
+    receive(&mut first).await;
+    let mut second = greeted().await;
+    let mut third = greeted().await;
+    let waited = timeout(Duration::from_millis(100), second.read_u8()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    drop(first);
+    assert_eq!(receive(&mut second).await, b"hello");
+    server.connections.set_limits(limits(2));
+    assert_eq!(receive(&mut third).await, b"hello");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use ottla_log::LogDirs;
 use ottla_quorum::MetadataListener;
 use ottla_types::{BrokerId, LeaderEpoch, PartitionIndex, TopicName, Uuid};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 
 pub(crate) use partition::{Marker, Partition, Unavailable, append_error_code, producer_error_code};
 pub(crate) use topic::Topic;
@@ -36,6 +37,7 @@ pub(crate) struct Replicas {
     /// File, environment and flags; the image adds what was set at run time.
     statics: BrokerConfig,
     config: ArcSwap<BrokerConfig>,
+    config_changed: Notify,
     topics: RwLock<Topics>,
     /// Held while a change of the metadata is applied: changes come one at a time.
     applying: Mutex<()>,
@@ -64,6 +66,7 @@ impl Replicas {
             clock,
             statics: config.clone(),
             config: ArcSwap::from_pointee(config),
+            config_changed: Notify::new(),
             topics: RwLock::default(),
             applying: Mutex::new(()),
         }
@@ -84,6 +87,30 @@ impl Replicas {
         self.config.load_full()
     }
 
+    /// Returns when the configuration has changed since the last call; for one task.
+    pub(crate) async fn config_changed(&self) {
+        self.config_changed.notified().await;
+    }
+
+    /// Puts aside the directories of partitions that `image` does not assign here. They may be all that is left of somebody's
+    /// records: an operator decides. A directory of another topic of the same name is found when the partition is used.
+    pub(crate) fn put_strays_aside(&self, image: &MetadataImage) {
+        for partition in self.dirs.partitions() {
+            let state = image.partition(partition.topic.as_str(), partition.partition);
+            if state.is_some_and(|state| state.replicas.contains(&self.broker)) {
+                continue;
+            }
+            match self.dirs.put_aside(&partition) {
+                Ok(path) => tracing::warn!(
+                    %partition,
+                    path = %path.display(),
+                    "the metadata does not know this partition; its directory was put aside"
+                ),
+                Err(error) => tracing::error!(%partition, %error, "a stray partition could not be put aside"),
+            }
+        }
+    }
+
     /// Number of partitions held.
     pub(crate) fn partition_count(&self) -> usize {
         self.topics.read().by_id.values().map(|topic| topic.partition_count()).sum()
@@ -100,6 +127,7 @@ impl Replicas {
         let config = self.statics.with_dynamic(&cluster, &broker);
         self.dirs.set_delete_delay_ms(config.topic_config(&ConfigMap::default()).file_delete_delay_ms);
         self.config.store(Arc::new(config));
+        self.config_changed.notify_one();
         let topics: Vec<_> = self.topics.read().by_id.values().cloned().collect();
         for topic in topics {
             self.configure_topic(&topic, image);

@@ -170,13 +170,18 @@ impl Partition {
         self.log.get().ok_or(Unavailable::NotLeader)
     }
 
-    /// The directory of the partition, or of an earlier topic of the same name whose deletion a crash cut short: that is
-    /// out of use, so it makes room.
+    /// The directory of the partition. One of another topic of the same name (its deletion was cut short by a crash, or it
+    /// came from elsewhere) is put aside.
     fn open(&self) -> Result<Arc<Log>, CreateError> {
         match self.dirs.create(&self.id, self.topic_id, self.clock.now()) {
             Err(CreateError::OtherTopic { found, .. }) => {
-                tracing::warn!(partition = %self.id, topic_id = %found, "the directory of a deleted topic gives way");
-                self.dirs.delete(&self.id, self.clock.now())?;
+                let path = self.dirs.put_aside(&self.id)?;
+                tracing::warn!(
+                    partition = %self.id,
+                    topic_id = %found,
+                    path = %path.display(),
+                    "the directory of another topic of this name was put aside"
+                );
                 self.dirs.create(&self.id, self.topic_id, self.clock.now())
             }
             opened => opened,

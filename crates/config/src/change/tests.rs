@@ -160,6 +160,12 @@ fn broker_keys_change_as_far_as_they_are_dynamic() {
         ),
         (
             BrokerTarget::One,
+            "listeners",
+            "A://:1",
+            Some("Cannot update these configs while the broker runs, set them where it is started: [listeners]"),
+        ),
+        (
+            BrokerTarget::One,
             "ssl.key.password",
             "x",
             Some(

@@ -27,7 +27,7 @@ use ottla_types::{BrokerEpoch, Millis, TopicName, TopicPartition, Uuid};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::open::{DirError, Identity, OpenError, Recovery};
-use self::{checkpoints::Stored, slot::Slot};
+use self::{checkpoints::Stored, name::Aside, slot::Slot};
 use crate::{
     LoadError, Log, LogConfig, LogDirsConfig, StartPoint,
     checkpoint::{CheckpointError, partition_metadata},
@@ -54,6 +54,7 @@ pub struct LogDirs {
     settings: LogDirsConfig,
     dirs: Vec<DataDir>,
     partitions: RwLock<HashMap<TopicPartition, Arc<Slot>>>,
+    strays: AtomicUsize,
 }
 
 /// One data directory.
@@ -235,16 +236,45 @@ impl LogDirs {
     /// # Errors
     /// The partition is not here, or the disk failed.
     pub fn delete(&self, partition: &TopicPartition, now: Millis) -> Result<(), CreateError> {
-        let slot = self.partitions.write().remove(partition);
-        let slot = slot.ok_or_else(|| LoadError::Absent(partition.clone()))?;
-        self.dirs[slot.dir_index()].partitions.fetch_sub(1, Ordering::AcqRel);
-        let to = name::retired_path(self.disk(), slot.dir(), slot.partition());
+        let (slot, to) = self.take_out(partition, Aside::Deleted)?;
         match slot.loaded() {
             Some(log) => log.retire(&to)?,
             None => self.disk().rename(slot.dir(), &to)?,
         }
         self.env.deletions.add_directory(to, now);
         Ok(())
+    }
+
+    /// Takes a partition out of use that the metadata does not know: what was appended is flushed, and its directory gets
+    /// another name, under which nobody touches it. That name.
+    ///
+    /// # Errors
+    /// The partition is not here, or the disk failed.
+    pub fn put_aside(&self, partition: &TopicPartition) -> Result<PathBuf, CreateError> {
+        let (slot, to) = self.take_out(partition, Aside::Stray)?;
+        if let Some(log) = slot.loaded()
+            && let Err(error) = log.close()
+        {
+            tracing::warn!(%partition, %error, "a stray log was not closed");
+        }
+        self.disk().rename(slot.dir(), &to)?;
+        self.disk().sync_dir(&self.dirs[slot.dir_index()].path)?;
+        self.strays.fetch_add(1, Ordering::AcqRel);
+        Ok(to)
+    }
+
+    /// Directories that were put aside, now or earlier, and are still there.
+    #[must_use]
+    pub fn strays(&self) -> usize {
+        self.strays.load(Ordering::Acquire)
+    }
+
+    fn take_out(&self, partition: &TopicPartition, why: Aside) -> Result<(Arc<Slot>, PathBuf), CreateError> {
+        let slot = self.partitions.write().remove(partition);
+        let slot = slot.ok_or_else(|| LoadError::Absent(partition.clone()))?;
+        self.dirs[slot.dir_index()].partitions.fetch_sub(1, Ordering::AcqRel);
+        let to = name::aside_path(self.disk(), slot.dir(), slot.partition(), why);
+        Ok((slot, to))
     }
 
     /// Removes the files of removed segments and the directories of deleted partitions whose delay is over; how many.

@@ -10,8 +10,8 @@ use ottla_types::{PartitionIndex, TopicName, TopicPartition};
 
 /// Longest name of a directory.
 const NAME_MAX: usize = 255;
-/// `.`, 32 hexadecimal digits, `-delete`.
-const RETIRED_SUFFIX_LEN: usize = 1 + 32 + 7;
+/// `.` and 32 hexadecimal digits.
+const MARK_LEN: usize = 1 + 32;
 /// The log of the metadata quorum has the form of a partition, but is none.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
@@ -22,14 +22,19 @@ pub(super) enum DirKind {
     Partition(TopicPartition),
     /// A deleted partition's log, to be removed.
     Retired,
+    /// A partition's log that the metadata does not know, left alone.
+    Stray,
     /// Something else, left alone.
     Other,
 }
 
 /// Tells from its name what a directory holds.
 pub(super) fn kind_of(name: &str) -> DirKind {
-    if name.ends_with("-delete") && name.contains('.') {
+    if name.contains('.') && name.ends_with(Aside::Deleted.suffix()) {
         return DirKind::Retired;
+    }
+    if name.contains('.') && name.ends_with(Aside::Stray.suffix()) {
+        return DirKind::Stray;
     }
     partition_of(name).map_or(DirKind::Other, DirKind::Partition)
 }
@@ -43,12 +48,31 @@ fn partition_of(name: &str) -> Option<TopicPartition> {
     Some(TopicPartition { topic: TopicName::new(topic).ok()?, partition: PartitionIndex(digits.parse().ok()?) })
 }
 
-/// A name that is free for the directory of a partition that is deleted: `topic-partition.<32 hex digits>-delete`.
-pub(super) fn retired_path(disk: &dyn Disk, dir: &Path, partition: &TopicPartition) -> PathBuf {
+/// Why a partition's directory gets another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// It is to be removed.
+    Deleted,
+    /// The metadata does not know it.
+    Stray,
+}
+
+impl Aside {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Deleted => "-delete",
+            Self::Stray => "-stray",
+        }
+    }
+}
+
+/// A name that is free for the directory of a partition that is put aside: `topic-partition.<32 hex digits>-<why>`.
+pub(super) fn aside_path(disk: &dyn Disk, dir: &Path, partition: &TopicPartition, why: Aside) -> PathBuf {
+    let suffix = why.suffix();
     let parent = dir.parent().unwrap_or(Path::new("."));
     let mut prefix = partition.to_string();
-    prefix.truncate(NAME_MAX - RETIRED_SUFFIX_LEN); // names are ASCII
-    let path = |salt: u64| parent.join(format!("{prefix}.{:016x}{:016x}-delete", hash(partition, salt), salt));
+    prefix.truncate(NAME_MAX - MARK_LEN - suffix.len()); // names are ASCII
+    let path = |salt: u64| parent.join(format!("{prefix}.{:016x}{:016x}{suffix}", hash(partition, salt), salt));
     let mut salt = 0;
     while disk.exists(&path(salt)) {
         salt += 1;
@@ -81,7 +105,8 @@ mod tests {
             ("a-0.0123456789abcdef0123456789abcdef-delete", DirKind::Retired),
             ("a-delete-4", partition("a-delete", 4)),
             ("a-0.0123456789abcdef0123456789abcdef-future", DirKind::Other),
-            ("a-0.0123456789abcdef0123456789abcdef-stray", DirKind::Other),
+            ("a-0.0123456789abcdef0123456789abcdef-stray", DirKind::Stray),
+            ("a-stray-4", partition("a-stray", 4)),
             ("__cluster_metadata-0", DirKind::Other),
             ("lost+found", DirKind::Other),
             ("remote-log-index-cache", DirKind::Other),
@@ -101,9 +126,9 @@ mod tests {
         let topic = "t".repeat(249);
         let partition = TopicPartition { topic: TopicName::new(&topic).unwrap(), partition: PartitionIndex(99_999) };
         let from = dir.path().join(partition.to_string());
-        let first = retired_path(&crate::StdDisk, &from, &partition);
+        let first = aside_path(&crate::StdDisk, &from, &partition, Aside::Deleted);
         std::fs::create_dir(&first).unwrap();
-        let second = retired_path(&crate::StdDisk, &from, &partition);
+        let second = aside_path(&crate::StdDisk, &from, &partition, Aside::Deleted);
         std::fs::create_dir(&second).unwrap();
         assert_ne!(first, second);
         for path in [first, second] {

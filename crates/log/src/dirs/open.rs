@@ -116,6 +116,7 @@ impl LogDirs {
         }
         let mut partitions = HashMap::new();
         let mut dirs = Vec::new();
+        let mut strays = 0;
         for (at, dir) in opened.into_iter().enumerate() {
             for slot in dir.slots(at) {
                 if let Some(twice) = partitions.insert(slot.partition().clone(), Arc::new(slot)) {
@@ -123,9 +124,17 @@ impl LogDirs {
                 }
             }
             dir.retired.into_iter().for_each(|path| env.deletions.add_directory(path, now));
+            strays += dir.strays;
             dirs.push(dir.data);
         }
-        let this = Self { env, configs, settings, dirs, partitions: RwLock::new(partitions) };
+        let this = Self {
+            env,
+            configs,
+            settings,
+            dirs,
+            partitions: RwLock::new(partitions),
+            strays: AtomicUsize::new(strays),
+        };
         let recoveries = this.recover(now)?;
         this.forget_clean_stop()?;
         Ok((this, recoveries))
@@ -201,6 +210,7 @@ struct OpenedDir {
     data: DataDir,
     found: Vec<TopicPartition>,
     retired: Vec<PathBuf>,
+    strays: usize,
     recovery_points: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
     high_watermarks: HashMap<TopicPartition, Offset>,
@@ -231,10 +241,15 @@ fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> 
     let id = check_identity(disk, path, identity, new_id)?;
     let mut found = Vec::new();
     let mut retired = Vec::new();
+    let mut strays = 0;
     for entry in disk.list(path)?.into_iter().filter(|entry| entry.is_dir) {
         match kind_of(&entry.name) {
             DirKind::Partition(partition) => found.push(partition),
             DirKind::Retired => retired.push(path.join(&entry.name)),
+            DirKind::Stray => {
+                tracing::warn!(path = %path.join(&entry.name).display(), "a partition that the metadata did not know");
+                strays += 1;
+            }
             DirKind::Other => {}
         }
     }
@@ -252,6 +267,7 @@ fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> 
         data,
         found,
         retired,
+        strays,
         recovery_points: OffsetCheckpoint::RecoveryPoint.read(disk, path)?,
         log_starts: OffsetCheckpoint::LogStart.read(disk, path)?,
         high_watermarks: OffsetCheckpoint::HighWatermark.read(disk, path)?,

@@ -237,6 +237,28 @@ fn what_cannot_be_removed_is_tried_again_and_holds_up_nothing() {
 }
 
 #[test]
+fn a_stray_partition_is_put_aside_with_all_its_records() {
+    let root = tempfile::tempdir().unwrap();
+    let dirs = open(&root, 1);
+    let log = dirs.create(&partition("t", 0), TOPIC, NOW).unwrap();
+    append_many(&log, 5);
+    let bytes = fs::read(log.dir().join("00000000000000000000.log")).unwrap();
+    let aside = dirs.put_aside(&partition("t", 0)).unwrap();
+    assert!(matches!(dirs.put_aside(&partition("t", 0)), Err(CreateError::Load(LoadError::Absent(_)))));
+    assert_eq!((dirs.strays(), dirs.contains(&partition("t", 0))), (1, false));
+    let again = dirs.create(&partition("t", 0), Uuid([9; 16]), NOW).unwrap();
+    assert_eq!(again.log_end(), Offset(0));
+    drop(again);
+    assert_ne!(dirs.put_aside(&partition("t", 0)).unwrap(), aside, "each has a name of its own");
+    dirs.close(BrokerEpoch(1)).unwrap();
+    drop(dirs);
+    let dirs = open(&root, 1);
+    assert_eq!((dirs.strays(), dirs.partitions()), (2, vec![]));
+    assert_eq!(dirs.remove_due(after(i64::MAX / 2)).unwrap(), 0);
+    assert_eq!(fs::read(aside.join("00000000000000000000.log")).unwrap(), bytes);
+}
+
+#[test]
 fn directories_of_others_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let dirs = open(&root, 1);
