@@ -3,7 +3,11 @@
 //! Handles are looked up once and kept by whoever counts; a scrape reads gauges from the live state through [`Gauges`].
 //! Invariant: a hot path touches only atomics.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use ottla_wire::ApiKey;
 use prometheus_client::{
@@ -59,6 +63,68 @@ struct LagLabel {
     isolation: &'static str,
 }
 
+/// Groups of one protocol in one state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    protocol: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProtocolLabel {
+    protocol: &'static str,
+}
+
+/// What the group coordinator has and did; what it did is counted since its partitions were loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GroupCounts {
+    /// Groups by protocol and state.
+    pub(crate) groups: HashMap<(&'static str, &'static str), i64>,
+    /// Committed offsets that are kept.
+    pub(crate) offsets: i64,
+    pub(crate) tally: ottla_groups::Tally,
+}
+
+#[derive(Debug, Default)]
+struct GroupFamilies {
+    groups: Family<StateLabel, Gauge>,
+    offsets: Gauge,
+    commits: Counter,
+    deletions: Counter,
+    expirations: Counter,
+    rebalances: Family<ProtocolLabel, Counter>,
+}
+
+impl GroupFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self::default();
+        registry.register("groups", "Groups by protocol and state", families.groups.clone());
+        registry.register("group_offsets", "Committed offsets that are kept", families.offsets.clone());
+        registry.register("group_offset_commits", "Offsets committed", families.commits.clone());
+        let deletions = "Offsets deleted on request or with their group";
+        registry.register("group_offset_deletions", deletions, families.deletions.clone());
+        let expirations = "Offsets that expired or whose topic is gone";
+        registry.register("group_offset_expirations", expirations, families.expirations.clone());
+        registry.register("group_rebalances", "Assignments of groups begun", families.rebalances.clone());
+        families
+    }
+
+    fn set(&self, counts: &GroupCounts) {
+        self.groups.clear();
+        for ((protocol, state), count) in &counts.groups {
+            self.groups.get_or_create(&StateLabel { protocol, state }).set(*count);
+        }
+        self.offsets.set(counts.offsets);
+        let set = |counter: &Counter, to| counter.inner().store(to, Ordering::Relaxed);
+        set(&self.commits, counts.tally.offset_commits);
+        set(&self.deletions, counts.tally.offset_deletions);
+        set(&self.expirations, counts.tally.offset_expirations);
+        let of = |protocol| self.rebalances.get_or_create(&ProtocolLabel { protocol }).clone();
+        set(&of("classic"), counts.tally.classic_rebalances);
+        set(&of("consumer"), counts.tally.consumer_rebalances);
+    }
+}
+
 /// How far a group is behind in one partition, in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lag {
@@ -72,6 +138,9 @@ pub(crate) struct Lag {
 pub(crate) trait Gauges: Send + Sync {
     /// Calls `set` with the name and value of every gauge of [`GAUGES`] that is known.
     fn read(&self, set: &mut dyn FnMut(&'static str, f64));
+
+    /// What the group coordinator has and did.
+    fn groups(&self) -> GroupCounts;
 
     /// Calls `set` with group, topic, partition and lag of every committed offset.
     fn lags(&self, set: &mut dyn FnMut(&str, &str, i32, Lag));
@@ -103,6 +172,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     gauges: Vec<(&'static str, Gauge<f64, std::sync::atomic::AtomicU64>)>,
     lags: Family<LagLabel, Gauge>,
+    groups: GroupFamilies,
     pub(crate) network: Arc<NetworkMetrics>,
     pub(crate) verification: VerificationMetrics,
     topics: TopicFamilies,
@@ -146,7 +216,8 @@ impl Metrics {
             "Records between a group's committed offset and the end that its readers may see",
             lags.clone(),
         );
-        Self { registry, gauges, lags, network, verification, topics, latencies }
+        let groups = GroupFamilies::register(&mut registry);
+        Self { registry, gauges, lags, groups, network, verification, topics, latencies }
     }
 
     /// The counters of `topic`; to be kept with the topic.
@@ -183,6 +254,7 @@ impl Metrics {
                 gauge.set(value);
             }
         });
+        self.groups.set(&live.groups());
         self.lags.clear();
         live.lags(&mut |group, topic, partition, lag| {
             for (isolation, behind) in [("read_uncommitted", lag.uncommitted), ("read_committed", lag.committed)] {

@@ -9,6 +9,7 @@ use ottla_log::LogDirs;
 use ottla_quorum::Quorum;
 use ottla_sessions::FetchSessions;
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, ProducerId, TopicName};
+use tokio::sync::Semaphore;
 
 use crate::{
     coordinators::{Groups, Markers, Transactions},
@@ -32,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) groups: Arc<Groups>,
     pub(crate) transactions: Arc<Transactions>,
     pub(crate) markers: Arc<Markers>,
+    /// Who may work out patterns of subscriptions: one at a time, so that costly ones keep one processor busy at most.
+    pub(crate) pattern_turns: Arc<Semaphore>,
     pub(crate) waits: Arc<Waits>,
     pub(crate) sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,

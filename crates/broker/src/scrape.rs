@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    metrics::{Gauges, Lag},
+    metrics::{Gauges, GroupCounts, Lag},
     net::{Connections, FrameMemory},
     node::Node,
     start::StartError,
@@ -154,6 +154,10 @@ impl Gauges for Live {
         set("under_replicated_partitions", f64::from(under_replicated));
         set("under_min_isr_partitions", f64::from(under_min_isr));
         set("log_size_bytes", size as f64);
+    }
+
+    fn groups(&self) -> GroupCounts {
+        self.node.groups.counts()
     }
 
     fn lags(&self, set: &mut dyn FnMut(&str, &str, i32, Lag)) {

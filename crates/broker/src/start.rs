@@ -15,7 +15,7 @@ use ottla_quorum::{NodeRegistration, Quorum, StartError as QuorumError};
 use ottla_sessions::{FetchSessions, SessionLimits};
 use ottla_types::{Millis, Uuid};
 use rustix::process::{Resource, getrlimit};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
     clock::SystemClock,
@@ -160,6 +160,7 @@ impl Broker {
             groups,
             transactions,
             markers,
+            pattern_turns: Arc::new(Semaphore::new(1)),
             waits,
             sessions: fetch_sessions(&settings),
             producer_ids: ProducerIds::default(),

@@ -91,6 +91,12 @@ pub trait Shard {
     /// What is answered.
     type Reply;
 
+    /// Whether a request is better not decided at all while the log takes no records, because it is likely to lead to some:
+    /// soft state then outlives that time.
+    fn may_write(_request: &Self::Request) -> bool {
+        false
+    }
+
     /// Decides a request.
     fn decide(
         &mut self,

@@ -1,18 +1,14 @@
 //! What administrators ask of groups of either protocol: describe, list, delete.
 
+mod deletion;
 #[cfg(test)]
 mod tests;
 
-use ottla_coordinator::{Decision, Ticket};
 use ottla_types::ErrorCode;
 use ottla_wire::messages::{describe_groups_response::DescribedGroup, list_groups_response::ListedGroup};
 
-use crate::{
-    offsets,
-    record::GroupRecord,
-    request::GroupReply,
-    shard::{Decided, Group, GroupShard},
-};
+pub(crate) use self::deletion::Deletions;
+use crate::shard::{Group, GroupShard};
 
 /// From here on `DescribeGroups` says that a group is not there.
 const GROUP_ID_NOT_FOUND_VERSION: i16 = 6;
@@ -20,6 +16,16 @@ const CLASSIC: &str = "classic";
 const CONSUMER: &str = "consumer";
 const EMPTY: &str = "Empty";
 const DEAD: &str = "Dead";
+/// Protocol and state of a group that only stores offsets.
+pub(crate) const STORED: (&str, &str) = (CLASSIC, EMPTY);
+
+/// Protocol and state of a group, as they are listed.
+pub(crate) fn kind_and_state(group: &Group) -> (&'static str, &'static str) {
+    match group {
+        Group::Classic(group) => (CLASSIC, group.state_name()),
+        Group::Consumer(group) => (CONSUMER, group.state_name()),
+    }
+}
 
 impl GroupShard {
     /// As `DescribeGroups` does, which knows classic groups only.
@@ -46,30 +52,6 @@ impl GroupShard {
         });
         listed.sort_unstable_by(|a, b| a.group_id.cmp(&b.group_id));
         listed
-    }
-
-    /// Deletes a group without members, and its offsets. The empty id is an id as any other: groups that only store
-    /// offsets may have it.
-    pub(crate) fn delete(&mut self, from: Ticket, group_id: &str) -> Decided {
-        match self.deletion(group_id) {
-            Ok(group) => {
-                let mut records = offsets::tombstones(self, group_id);
-                records.extend(group);
-                Decision::new(records, from, GroupReply::Delete(ErrorCode::None))
-            }
-            Err(error) => Decision::reply(from, GroupReply::Delete(error)),
-        }
-    }
-
-    /// The records that delete the group itself.
-    fn deletion(&self, group_id: &str) -> Result<Vec<GroupRecord>, ErrorCode> {
-        match self.groups.get(group_id) {
-            Some(Group::Classic(group)) if group.is_empty() => Ok(group.tombstones(group_id)),
-            Some(Group::Consumer(group)) if group.is_empty() => Ok(group.tombstones(group_id)),
-            Some(_) => Err(ErrorCode::NonEmptyGroup),
-            None if self.offsets.has_group(group_id) => Ok(vec![offsets::group_tombstone(group_id)]),
-            None => Err(ErrorCode::GroupIdNotFound),
-        }
     }
 }
 

@@ -12,9 +12,12 @@ mod record;
 mod request;
 mod settings;
 mod shard;
+mod tally;
 
+pub use consumer::{Matched, Matching};
 pub use offsets::CommittedOffset;
 pub use record::{GroupRecord, RecordError};
 pub use request::{Client, GroupReply, GroupRequest};
 pub use settings::Settings;
 pub use shard::GroupShard;
+pub use tally::Tally;

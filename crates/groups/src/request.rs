@@ -55,6 +55,40 @@ pub enum GroupRequest {
     Delete { group_id: String },
 }
 
+impl GroupRequest {
+    /// Whether it may lead to records. Members that only say that they are there hardly ever do.
+    pub(crate) fn may_write(&self) -> bool {
+        match self {
+            Self::Heartbeat { .. }
+            | Self::FetchOffsets { .. }
+            | Self::Describe { .. }
+            | Self::ConsumerDescribe { .. }
+            | Self::List { .. } => false,
+            Self::ConsumerHeartbeat { request, .. } => request.member_epoch <= 0,
+            _ => true,
+        }
+    }
+
+    /// The group that is asked; none where all are.
+    pub(crate) fn group_id(&self) -> Option<&str> {
+        match self {
+            Self::Join { request, .. } => Some(&request.group_id),
+            Self::Sync { request, .. } => Some(&request.group_id),
+            Self::Heartbeat { request, .. } => Some(&request.group_id),
+            Self::Leave { request, .. } => Some(&request.group_id),
+            Self::ConsumerHeartbeat { request, .. } => Some(&request.group_id),
+            Self::CommitOffsets { request, .. } => Some(&request.group_id),
+            Self::CommitTransactionalOffsets { request } => Some(&request.group_id),
+            Self::FetchOffsets { group, .. } => Some(&group.group_id),
+            Self::DeleteOffsets { request } => Some(&request.group_id),
+            Self::Describe { group_id, .. } | Self::ConsumerDescribe { group_id } | Self::Delete { group_id } => {
+                Some(group_id)
+            }
+            Self::List { .. } => None,
+        }
+    }
+}
+
 /// See the file's head.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // named as the requests
@@ -72,4 +106,6 @@ pub enum GroupReply {
     ConsumerDescribe(consumer_group_describe_response::DescribedGroup),
     List(Vec<list_groups_response::ListedGroup>),
     Delete(ErrorCode),
+    /// Whatever was asked: not now.
+    Refused(ErrorCode),
 }

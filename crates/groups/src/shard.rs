@@ -4,16 +4,22 @@ use std::{collections::HashMap, sync::Arc};
 
 use ottla_controller::MetadataImage;
 use ottla_coordinator::{Decision, Outcome, Shard, Ticket, Timers};
-use ottla_types::{Millis, Offset, ProducerIdAndEpoch};
+use ottla_types::{ErrorCode, Millis, Offset, ProducerIdAndEpoch};
+use ottla_wire::messages::sync_group_request::SyncGroupRequest;
 
 use crate::{
+    admin::Deletions,
     classic::{self, ClassicGroup},
     consumer::{self, ConsumerGroup},
     offsets::{self, CommittedOffset, Offsets},
     record::GroupRecord,
     request::{GroupReply, GroupRequest},
     settings::Settings,
+    tally::Tally,
 };
+
+/// From this version on a sync says which protocol it is about.
+const PROTOCOL_NAMED_SINCE: i16 = 5;
 
 /// What the machine decides.
 pub(crate) type Decided = Decision<GroupRecord, GroupReply>;
@@ -31,6 +37,8 @@ pub(crate) enum Group {
 pub(crate) enum Timer {
     Classic(String, classic::Timer),
     Consumer(String, consumer::Timer),
+    /// More of a group is to be deleted.
+    Deletion(String),
     /// Look for expired offsets and groups without members and offsets.
     OffsetsExpire,
 }
@@ -42,13 +50,27 @@ pub struct GroupShard {
     pub(crate) groups: HashMap<String, Group>,
     pub(crate) offsets: Offsets,
     pub(crate) timers: Timers<Timer>,
+    /// Soft.
+    pub(crate) matcher: consumer::Matcher,
+    /// Soft: groups that are deleted in more than one append.
+    pub(crate) deletions: Deletions,
+    /// Soft.
+    pub(crate) tally: Tally,
 }
 
 impl GroupShard {
     /// Empty, to be filled from the log.
     #[must_use]
     pub fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, groups: HashMap::new(), offsets: Offsets::default(), timers: Timers::default() }
+        Self {
+            settings,
+            groups: HashMap::new(),
+            offsets: Offsets::default(),
+            timers: Timers::default(),
+            matcher: consumer::Matcher::default(),
+            deletions: Deletions::default(),
+            tally: Tally::default(),
+        }
     }
 
     /// All committed offsets: group, topic, partition and what was committed.
@@ -85,12 +107,16 @@ impl GroupShard {
     }
 }
 
-impl Shard for GroupShard {
-    type Record = GroupRecord;
-    type Request = GroupRequest;
-    type Reply = GroupReply;
+/// Whether a sync does not say which protocol it is about, though its version has words for it.
+fn lacks_protocol(version: i16, request: &SyncGroupRequest) -> bool {
+    version >= PROTOCOL_NAMED_SINCE && (request.protocol_type.is_none() || request.protocol_name.is_none())
+}
 
-    fn decide(&mut self, now: Millis, image: &MetadataImage, from: Ticket, request: GroupRequest) -> Decided {
+impl GroupShard {
+    fn answer(&mut self, now: Millis, image: &MetadataImage, from: Ticket, request: GroupRequest) -> Decided {
+        if self.is_held_up(&request) {
+            return Decision::reply(from, GroupReply::Refused(ErrorCode::CoordinatorLoadInProgress));
+        }
         let serves_consumers = |shard: &Self, group: &str| shard.consumer(group).is_some();
         match request {
             GroupRequest::Join { version, client, fresh, request } if serves_consumers(self, &request.group_id) => {
@@ -99,10 +125,13 @@ impl Shard for GroupShard {
             GroupRequest::Join { version, client, fresh, request } => {
                 classic::join(self, now, from, version, client, fresh, request)
             }
+            GroupRequest::Sync { version, request } if lacks_protocol(version, &request) => {
+                Decision::reply(from, classic::sync_refused(ErrorCode::InconsistentGroupProtocol))
+            }
             GroupRequest::Sync { request, .. } if serves_consumers(self, &request.group_id) => {
                 consumer::classic_sync(self, now, image, from, request)
             }
-            GroupRequest::Sync { version, request } => classic::sync(self, now, from, version, request),
+            GroupRequest::Sync { request, .. } => classic::sync(self, now, from, request),
             GroupRequest::Heartbeat { request, .. } if serves_consumers(self, &request.group_id) => {
                 consumer::classic_heartbeat(self, now, image, from, request)
             }
@@ -132,8 +161,24 @@ impl Shard for GroupShard {
                 Decision::reply(from, GroupReply::ConsumerDescribe(described))
             }
             GroupRequest::List { states, types } => Decision::reply(from, GroupReply::List(self.list(&states, &types))),
-            GroupRequest::Delete { group_id } => self.delete(from, &group_id),
+            GroupRequest::Delete { group_id } => self.delete(now, from, &group_id),
         }
+    }
+}
+
+impl Shard for GroupShard {
+    type Record = GroupRecord;
+    type Request = GroupRequest;
+    type Reply = GroupReply;
+
+    fn may_write(request: &GroupRequest) -> bool {
+        request.may_write()
+    }
+
+    fn decide(&mut self, now: Millis, image: &MetadataImage, from: Ticket, request: GroupRequest) -> Decided {
+        let decided = self.answer(now, image, from, request);
+        self.count(&decided, false);
+        decided
     }
 
     fn replay(&mut self, at: Offset, by: Option<ProducerIdAndEpoch>, record: GroupRecord) {
@@ -184,14 +229,19 @@ impl Shard for GroupShard {
     }
 
     fn expire(&mut self, now: Millis, image: &MetadataImage) -> Decided {
-        match self.timers.pop(now) {
+        let timer = self.timers.pop(now);
+        let expires = timer == Some(Timer::OffsetsExpire);
+        let decided = match timer {
             Some(Timer::Classic(group, timer)) => classic::expire(self, now, &group, timer),
             Some(Timer::Consumer(group, timer)) => consumer::expire(self, now, image, &group, timer),
+            Some(Timer::Deletion(group)) => self.go_on_deleting(now, &group),
             Some(Timer::OffsetsExpire) => {
                 self.timers.set(Timer::OffsetsExpire, now.plus(self.settings.offsets.retention_check_interval_ms));
                 offsets::expire(self, now)
             }
             None => Decision::none(),
-        }
+        };
+        self.count(&decided, expires);
+        decided
     }
 }

@@ -1,5 +1,8 @@
 //! The group coordinator: groups and their offsets, in `__consumer_offsets`.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use ottla_disk::Clock;
@@ -7,7 +10,7 @@ use ottla_groups::{GroupShard, Settings};
 use ottla_types::BrokerId;
 
 use super::shards::{Home, Shards};
-use crate::replicas::Replicas;
+use crate::{metrics::GroupCounts, replicas::Replicas};
 
 /// The topic.
 pub(crate) const TOPIC: &str = "__consumer_offsets";
@@ -31,6 +34,19 @@ impl Groups {
                 shard.committed().for_each(|(group, topic, partition, at)| each(group, topic, partition, at.offset.0));
             });
         }
+    }
+
+    /// What is in service and what it did.
+    pub(crate) fn counts(&self) -> GroupCounts {
+        let mut counts = GroupCounts::default();
+        for shard in self.all() {
+            shard.look(|shard| {
+                shard.states().for_each(|state| *counts.groups.entry(state).or_default() += 1);
+                counts.offsets += i64::try_from(shard.committed().count()).unwrap_or(i64::MAX);
+                counts.tally.add(&shard.tally());
+            });
+        }
+        counts
     }
 
     /// Forgets the offsets of topics that are gone.

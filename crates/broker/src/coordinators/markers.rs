@@ -54,7 +54,7 @@ type Shard = Arc<Running<TransactionShard>>;
 /// A shard whose next order is waited for.
 struct Asked {
     shard: Shard,
-    order: oneshot::Receiver<TransactionReply>,
+    order: oneshot::Receiver<Result<TransactionReply, ErrorCode>>,
 }
 
 /// What becomes of a partition whose marker was to be written.
@@ -260,7 +260,7 @@ async fn next(asked: &mut Vec<Asked>) -> (Shard, Option<TransactionReply>) {
     std::future::poll_fn(|context: &mut Context<'_>| {
         let ready =
             asked.iter_mut().enumerate().find_map(|(at, asked)| match Pin::new(&mut asked.order).poll(context) {
-                Poll::Ready(reply) => Some((at, reply.ok())),
+                Poll::Ready(reply) => Some((at, reply.ok().and_then(Result::ok))),
                 Poll::Pending => None,
             });
         match ready {

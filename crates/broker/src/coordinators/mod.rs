@@ -8,6 +8,7 @@ mod follow;
 mod groups;
 mod markers;
 mod partitioner;
+mod patterns;
 mod running;
 mod shards;
 #[cfg(test)]

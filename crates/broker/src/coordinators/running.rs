@@ -26,12 +26,17 @@ use crate::replicas::{Marker, Partition, Unavailable, producer_error_code};
 /// No deadline.
 const NEVER: i64 = i64::MAX;
 
+/// Takes a reply, or why there is none.
+type Sender<P> = oneshot::Sender<Result<P, ErrorCode>>;
+
 /// A shard with its partition.
 pub(super) struct Running<S: Shard> {
     partition: Arc<Partition>,
     compression: Compression,
     state: Mutex<State<S>>,
     deadline: AtomicI64,
+    /// Whether so many replicas are in sync that what is written counts as written.
+    has_enough_replicas: AtomicBool,
     /// Whether the shard was thrown away and nobody has loaded it since.
     lost: AtomicBool,
 }
@@ -40,7 +45,7 @@ struct State<S: Shard> {
     /// None while it is loaded, and where that failed.
     shard: Option<S>,
     tickets: u64,
-    waiting: HashMap<Ticket, oneshot::Sender<S::Reply>>,
+    waiting: HashMap<Ticket, Sender<S::Reply>>,
     /// Replies whose records are not committed yet, oldest first.
     held: VecDeque<Held<S::Reply>>,
 }
@@ -66,6 +71,26 @@ enum AppendFailed {
     Unavailable(#[from] Unavailable),
     #[error(transparent)]
     Append(#[from] AppendError),
+    #[error("fewer replicas are in sync than min.insync.replicas asks for")]
+    NotEnoughReplicas,
+}
+
+impl AppendFailed {
+    /// What whoever asked for it is told, as Kafka's group coordinator says it: where it may help, clients look for the
+    /// coordinator again.
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotEnoughReplicas => ErrorCode::CoordinatorNotAvailable,
+            Self::Unavailable(_)
+            | Self::Append(AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_)) => {
+                ErrorCode::NotCoordinator
+            }
+            Self::Batch(_)
+            | Self::Append(
+                AppendError::LargerThanSegment { .. } | AppendError::Producer(_) | AppendError::OffsetOrder { .. },
+            ) => ErrorCode::UnknownServerError,
+        }
+    }
 }
 
 /// What a shard has to do after its lock is released.
@@ -88,6 +113,7 @@ where
             compression,
             state: Mutex::new(state),
             deadline: AtomicI64::new(NEVER),
+            has_enough_replicas: AtomicBool::new(true),
             lost: AtomicBool::new(false),
         }
     }
@@ -138,18 +164,32 @@ where
         self.state.lock().shard.as_ref().map(look)
     }
 
+    /// Changes soft state of the live shard.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut S) -> T) -> Option<T> {
+        self.state.lock().shard.as_mut().map(change)
+    }
+
+    /// Notes whether so many replicas are in sync that what is written counts as written; whether that is news.
+    pub(super) fn set_enough_replicas(&self, enough: bool) -> bool {
+        self.has_enough_replicas.swap(enough, Ordering::AcqRel) != enough
+    }
+
     /// Decides a request now. The reply comes when it is due; the channel closes without one where the shard is lost. With
     /// `verification` where the request writes as part of a transaction.
     ///
     /// # Errors
-    /// The shard is not in service yet, or the log does not let the producer write.
+    /// The shard is not in service yet, what the request may lead to could not be written, or the log does not let the
+    /// producer write.
     pub(super) fn ask(
         self: &Arc<Self>,
         now: Millis,
         image: &MetadataImage,
         request: S::Request,
         verification: Verification,
-    ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
+    ) -> Result<oneshot::Receiver<Result<S::Reply, ErrorCode>>, ErrorCode> {
+        if S::may_write(&request) && !self.has_enough_replicas.load(Ordering::Acquire) {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
         let (sender, receiver) = oneshot::channel();
         self.drive(verification, |state| {
             let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;
@@ -170,8 +210,11 @@ where
         });
     }
 
-    /// When time has to be passed next; at once where the shard was lost.
+    /// When time has to be passed next; at once where the shard was lost, and not at all while nothing can be written.
     pub(super) fn deadline(&self) -> Option<Millis> {
+        if !self.has_enough_replicas.load(Ordering::Acquire) {
+            return None;
+        }
         if self.lost.load(Ordering::Acquire) {
             return Some(Millis(0));
         }
@@ -276,6 +319,8 @@ where
                     return Err(producer_error_code(&error));
                 }
                 Err(error) => {
+                    let asked: Vec<_> = replies.into_iter().map(|(ticket, _)| ticket).collect();
+                    state.refuse(&asked, error.code());
                     self.fail(state, &error);
                     return Ok(After::Nothing);
                 }
@@ -307,6 +352,9 @@ where
         verification: Verification,
         now: Millis,
     ) -> Result<(Arc<Log>, Appended), AppendFailed> {
+        if !self.has_enough_replicas.load(Ordering::Acquire) {
+            return Err(AppendFailed::NotEnoughReplicas);
+        }
         let batch = batch_of(records, transaction, now, self.compression)?;
         let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
         let appended = self.partition.append_verified(log, &batch, Origin::Coordinator, verification, now)?;
@@ -350,12 +398,18 @@ where
 }
 
 impl<S: Shard> State<S> {
+    fn refuse(&mut self, tickets: &[Ticket], code: ErrorCode) {
+        for waiting in tickets.iter().filter_map(|ticket| self.waiting.remove(ticket)) {
+            let _ = waiting.send(Err(code));
+        }
+    }
+
     /// Whoever waits may be gone.
     fn send(&mut self, due: Due<S::Reply>) {
         match due {
             Due::Replies(replies) => {
                 for (ticket, reply) in replies {
-                    let _ = self.waiting.remove(&ticket).map(|waiting| waiting.send(reply));
+                    let _ = self.waiting.remove(&ticket).map(|waiting| waiting.send(Ok(reply)));
                 }
             }
             Due::Ended(ended) => drop(ended.send(())),

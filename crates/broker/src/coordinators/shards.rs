@@ -118,7 +118,7 @@ where
         verification: Verification,
     ) -> impl Future<Output = Result<S::Reply, ErrorCode>> + Send + use<S> {
         let asked = self.shard(id).and_then(|shard| self.ask_shard(&shard, request, verification));
-        async move { asked?.await.map_err(|_| ErrorCode::NotCoordinator) }
+        async move { asked?.await.unwrap_or(Err(ErrorCode::NotCoordinator)) }
     }
 
     /// Says whether a transaction of the producer is open in the partition of an id; otherwise its verification begins.
@@ -157,7 +157,7 @@ where
         async move {
             let mut replies = Vec::new();
             for asked in asked {
-                replies.push(asked?.await.map_err(|_| ErrorCode::NotCoordinator)?);
+                replies.push(asked?.await.unwrap_or(Err(ErrorCode::NotCoordinator))?);
             }
             Ok(replies)
         }
@@ -180,6 +180,10 @@ where
 
     pub(super) fn now(&self) -> Millis {
         self.clock.now()
+    }
+
+    pub(super) fn image(&self) -> Arc<MetadataImage> {
+        self.image.load_full()
     }
 
     /// Follows the metadata.
@@ -222,7 +226,7 @@ where
         }
     }
 
-    fn shard(&self, id: &str) -> Result<Arc<Running<S>>, ErrorCode> {
+    pub(super) fn shard(&self, id: &str) -> Result<Arc<Running<S>>, ErrorCode> {
         let partition = self.partition(id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
         self.shards.read().get(&partition).cloned().ok_or(ErrorCode::NotCoordinator)
     }
@@ -232,13 +236,14 @@ where
         shard: &Arc<Running<S>>,
         request: S::Request,
         verification: Verification,
-    ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
+    ) -> Result<oneshot::Receiver<Result<S::Reply, ErrorCode>>, ErrorCode> {
         let asked = shard.ask(self.clock.now(), &self.image.load(), request, verification);
         self.wake(shard);
         asked
     }
 
-    fn wake(&self, shard: &Running<S>) {
+    /// Sees to it that time is passed when the shard wants it.
+    pub(super) fn wake(&self, shard: &Running<S>) {
         if shard.deadline().is_some_and(|at| at.0 < self.sleeps_until.load(Ordering::Acquire)) {
             self.woken.notify_one();
         }
@@ -258,6 +263,22 @@ where
             if leads(*index) && !self.shards.read().contains_key(index) {
                 self.take_over(*index);
             }
+        }
+        self.follow_in_sync_replicas(image);
+    }
+
+    /// As in Kafka, more replicas than there are is never asked for.
+    fn follow_in_sync_replicas(&self, image: &MetadataImage) {
+        let Some(topic) = self.replicas.by_name(self.home.topic) else { return };
+        let least = usize::try_from(topic.config().min_insync_replicas).unwrap_or(0);
+        let mut is_news = false;
+        for (index, shard) in &*self.shards.read() {
+            let state = image.partition(self.home.topic, *index);
+            let enough = state.is_some_and(|state| state.isr.len() >= least.min(state.replicas.len()));
+            is_news |= shard.set_enough_replicas(enough);
+        }
+        if is_news {
+            self.woken.notify_one();
         }
     }
 

@@ -101,7 +101,11 @@ impl Bed {
     }
 
     /// Commits offset 7 of `a-0` for group `g` in a transaction of this epoch.
-    fn commit(&self, epoch: i16, verification: Verification) -> Result<Receiver<GroupReply>, ErrorCode> {
+    fn commit(
+        &self,
+        epoch: i16,
+        verification: Verification,
+    ) -> Result<Receiver<Result<GroupReply, ErrorCode>>, ErrorCode> {
         let partition = TxnOffsetCommitRequestPartition { committed_offset: 7, ..Default::default() };
         let request = TxnOffsetCommitRequest {
             group_id: "g".to_owned(),
@@ -116,7 +120,7 @@ impl Bed {
     /// Whether the commit was answered without an error.
     fn commits(&self, epoch: i16) -> bool {
         match self.commit(epoch, Verification::Off).map(|mut reply| reply.try_recv()) {
-            Ok(Ok(GroupReply::CommitTransactionalOffsets(response))) => {
+            Ok(Ok(Ok(GroupReply::CommitTransactionalOffsets(response)))) => {
                 assert_eq!(response.topics[0].partitions[0].error_code, NONE);
                 true
             }
@@ -135,7 +139,7 @@ impl Bed {
             OffsetFetchRequestGroup { group_id: "g".to_owned(), topics: Some(vec![topic]), ..Default::default() };
         let request = GroupRequest::FetchOffsets { version: 9, require_stable: true, group };
         let mut reply = self.running.ask(NOW, &self.image, request, Verification::Off).unwrap();
-        match reply.try_recv().unwrap() {
+        match reply.try_recv().unwrap().unwrap() {
             GroupReply::FetchOffsets(response) => response.topics[0].partitions[0].clone(),
             other => panic!("{other:?}"),
         }

@@ -19,6 +19,7 @@ pub(crate) fn handle(node: &Node, peer: &Peer, reply: ReplyTo, request: Consumer
     let client = client(peer, &reply);
     let asked = GroupRequest::ConsumerHeartbeat { version: reply.version, client, fresh: random::uuid(), request };
     let beaten = node.groups.ask(&group, asked);
+    node.groups.work_out_patterns(&group, &node.pattern_turns);
     reply.later(async move {
         reply_of!(ConsumerHeartbeat, beaten.await).unwrap_or_else(|error| ConsumerGroupHeartbeatResponse {
             error_code: error.code(),

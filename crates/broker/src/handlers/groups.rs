@@ -15,7 +15,10 @@ pub(super) fn picked<T>(
     reply: Result<GroupReply, ErrorCode>,
     pick: impl FnOnce(GroupReply) -> Option<T>,
 ) -> Result<T, ErrorCode> {
-    pick(reply?).ok_or(ErrorCode::UnknownServerError)
+    match reply? {
+        GroupReply::Refused(code) => Err(code),
+        reply => pick(reply).ok_or(ErrorCode::UnknownServerError),
+    }
 }
 
 /// The reply of the named variant, else an error code.

@@ -1,6 +1,7 @@
 //! Groups of all kinds as administrators see them.
 #![allow(clippy::unwrap_used)] // a test may
 
+use ottla_coordinator::{Shard, Ticket};
 use ottla_types::{ErrorCode, Millis};
 use ottla_wire::messages::{describe_groups_response::DescribedGroup, list_groups_response::ListedGroup};
 
@@ -129,4 +130,101 @@ fn the_empty_id_is_an_id() {
     world.commit("", "a", 0, 1);
     assert_eq!(describe(&mut world, 6, "").group_state, "Empty");
     assert_eq!(delete(&mut world, ""), ErrorCode::None);
+}
+
+/// A group with so many offsets that deleting them takes several appends.
+fn large() -> World {
+    let mut world = world();
+    for number in 0..150 {
+        world.commit_long("large", &format!("{number:0>2000}"));
+    }
+    world
+}
+
+fn start_deleting(world: &mut World, ticket: u64) -> Vec<(Ticket, GroupReply)> {
+    let request = GroupRequest::Delete { group_id: "large".to_owned() };
+    world.step(|shard, now, image| shard.decide(now, image, Ticket(ticket), request.clone())).replies
+}
+
+/// Lets the deletion go on to its end; how many appends it took, and what was answered.
+fn go_on(world: &mut World) -> (usize, Vec<(Ticket, GroupReply)>) {
+    for appends in 1.. {
+        world.now = world.now.max(world.shard.next_deadline().unwrap());
+        let decided = world.step(|shard, now, image| shard.expire(now, image));
+        if !decided.replies.is_empty() {
+            return (appends, decided.replies);
+        }
+        assert!(world.shard.offsets.has_group("large"), "until the last append");
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_large_group_goes_bit_by_bit_and_is_answered_at_the_end() {
+    let mut world = large();
+    let deleted = GroupReply::Delete(ErrorCode::None);
+    assert_eq!(start_deleting(&mut world, 1), []);
+    assert_eq!(start_deleting(&mut world, 2), [], "who asks again waits with it");
+    assert_eq!(world.shard.committed().filter(|(group, ..)| *group == "large").count(), 84, "some 128 KiB at once");
+    let (appends, replies) = go_on(&mut world);
+    assert_eq!((appends, replies), (2, vec![(Ticket(1), deleted.clone()), (Ticket(2), deleted)]));
+    assert_eq!(delete(&mut world, "large"), ErrorCode::GroupIdNotFound);
+    world.commit("large", "a", 0, 1);
+}
+
+#[test]
+fn nobody_finds_half_a_group() {
+    let mut world = large();
+    start_deleting(&mut world, 1);
+    let refused = GroupReply::Refused(ErrorCode::CoordinatorLoadInProgress);
+    let group = ottla_wire::messages::offset_fetch_request::OffsetFetchRequestGroup {
+        group_id: "large".to_owned(),
+        ..Default::default()
+    };
+    assert_eq!(world.ask(GroupRequest::FetchOffsets { version: 9, require_stable: false, group }), refused);
+    assert_eq!(describe(&mut world, 6, "large").group_state, "Empty");
+    world.commit("stored", "a", 0, 2);
+    go_on(&mut world);
+    world.commit("large", "a", 0, 1);
+}
+
+#[test]
+fn a_crash_amid_a_deletion_leaves_a_group_that_can_be_deleted() {
+    let mut world = large();
+    start_deleting(&mut world, 1);
+    world.restart();
+    assert!(world.shard.offsets.has_group("large"));
+    assert_eq!(start_deleting(&mut world, 3), []);
+    assert_eq!(go_on(&mut world).1, [(Ticket(3), GroupReply::Delete(ErrorCode::None))]);
+    world.restart();
+    assert_eq!(delete(&mut world, "large"), ErrorCode::GroupIdNotFound);
+}
+
+#[test]
+fn what_was_done_is_counted() {
+    let mut world = World::new();
+    world.commit("stored", "a", 0, 1);
+    world.commit("stored", "a", 1, 1);
+    world.commit("gone", "a", 0, 1);
+    delete(&mut world, "gone");
+    world.now = world.now.plus(crate::offsets::tests::RETENTION_MS);
+    world.step(|shard, now, image| {
+        shard.timers.set(crate::shard::Timer::OffsetsExpire, now);
+        shard.expire(now, image)
+    });
+    let expected =
+        crate::tally::Tally { offset_commits: 3, offset_deletions: 1, offset_expirations: 2, ..Default::default() };
+    assert_eq!(world.shard.tally(), expected);
+}
+
+#[test]
+fn groups_are_counted_by_protocol_and_state() {
+    let world = world();
+    let mut states: Vec<_> = world.shard.states().collect();
+    states.sort_unstable();
+    let joined = world.shard.consumer("consumer-joined").unwrap().state_name();
+    let classic = [("classic", "Empty"), ("classic", "Empty"), ("classic", "Stable")];
+    let mut expected = [&classic[..], &[("consumer", "Empty"), ("consumer", joined)]].concat();
+    expected.sort_unstable();
+    assert_eq!(states, expected);
 }

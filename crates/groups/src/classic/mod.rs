@@ -40,7 +40,7 @@ pub(crate) use self::{
     members::{Member, Members, Parked},
     rebalance::expire,
     replay::{adopt, loaded, replay},
-    sync::sync,
+    sync::{refused as sync_refused, sync},
 };
 use crate::{
     record::GroupRecord,

@@ -19,19 +19,7 @@ use crate::{
     shard::{Decided, GroupShard},
 };
 
-/// From this version on a request says which protocol it is about.
-const PROTOCOL_NAMED_SINCE: i16 = 5;
-
-pub(crate) fn sync(
-    shard: &mut GroupShard,
-    now: Millis,
-    from: Ticket,
-    version: i16,
-    request: SyncGroupRequest,
-) -> Decided {
-    if version >= PROTOCOL_NAMED_SINCE && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
-        return Decision::reply(from, refused(ErrorCode::InconsistentGroupProtocol));
-    }
+pub(crate) fn sync(shard: &mut GroupShard, now: Millis, from: Ticket, request: SyncGroupRequest) -> Decided {
     if request.group_id.is_empty() {
         return Decision::reply(from, refused(ErrorCode::InvalidGroupId));
     }
@@ -43,7 +31,7 @@ pub(crate) fn sync(
 }
 
 /// An answer without an assignment.
-pub(super) fn refused(code: ErrorCode) -> GroupReply {
+pub(crate) fn refused(code: ErrorCode) -> GroupReply {
     GroupReply::Sync(SyncGroupResponse { error_code: code.code(), ..SyncGroupResponse::default() })
 }
 

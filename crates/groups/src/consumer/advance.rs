@@ -4,10 +4,11 @@ use super::{
     ConsumerGroup, Context, Refused, Timer,
     after::After,
     expire::{cancel, cancel_all, set},
+    matching::Found,
     member::{JOIN_EPOCH, Member, MemberState, Partitions},
     reconcile::Reconciler,
     seat::Seat,
-    subscribe::{Matched, subscribe},
+    subscribe::subscribe,
     target::target,
 };
 use crate::{record::GroupRecord, shard::GroupShard};
@@ -20,20 +21,20 @@ pub(super) struct Advanced {
     /// Whether its step was written.
     stepped: bool,
     checked: Option<u64>,
-    matched: Option<Matched>,
 }
 
-/// Takes over what a member says, sees to the group epoch and the target, and lets the member take its next step.
+/// Takes over what a member says and what was `found` out about its pattern, sees to the group epoch and the target, and lets the member take its next step.
 pub(super) fn advance(
     context: Context<'_>,
     group: &ConsumerGroup,
     seat: &Seat,
     come: &Member,
     owned: Option<&Partitions>,
+    found: Option<&Found>,
     records: &mut Vec<GroupRecord>,
 ) -> Result<Advanced, Refused> {
     let mut after = After::with(group, come, seat.replaced.as_deref());
-    let subscribed = subscribe(context, seat.before(), &mut after, records)?;
+    let subscribed = subscribe(context, seat.before(), found, &mut after, records)?;
     let target = target(context, &after, subscribed.epoch, records)?;
     let reconciler =
         Reconciler { context, after: &after, target: &target, subscription_changed: subscribed.changed, owned };
@@ -47,7 +48,6 @@ pub(super) fn advance(
         member,
         stepped,
         checked: subscribed.checked,
-        matched: subscribed.matched,
     })
 }
 
@@ -79,7 +79,6 @@ pub(super) fn settle(
     }
     let Some(group) = shard.consumer_mut(group_id) else { return };
     group.soft.checked = advanced.checked.or(group.soft.checked);
-    group.soft.matched = advanced.matched.clone().or(group.soft.matched.take());
     if let Some(used) = used.filter(|used| *used == seat.member.epoch && *used != JOIN_EPOCH) {
         group.soft.used_epochs.insert(member.id.clone(), used);
     }

@@ -119,7 +119,7 @@ fn join(
         return Ok(decided);
     }
     let group = shard.consumer(context.group_id).ok_or_else(not_found)?;
-    let advanced = advance(context, group, &seat, &come, Some(&owned), &mut records)?;
+    let advanced = advance(context, group, &seat, &come, Some(&owned), None, &mut records)?;
     let reply = joined(&advanced.member, request.protocols.first().map(|protocol| protocol.name.clone()));
     settle(shard, context, &seat, &advanced, None);
     let id = advanced.member.id;

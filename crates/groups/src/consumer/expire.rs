@@ -7,7 +7,7 @@ use ottla_coordinator::Decision;
 use ottla_types::Millis;
 
 use super::{
-    ConsumerGroup, Context, fence,
+    ConsumerGroup, Context, fence, matching,
     member::{Member, MemberState},
 };
 use crate::{
@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Join(String),
     /// A classic member joined and has yet to fetch its assignment.
     Sync(String),
+    /// Members wait whose patterns are known by now.
+    Matched,
 }
 
 /// The time of `timer` has come.
@@ -36,8 +38,12 @@ pub(crate) fn expire(
     group_id: &str,
     timer: Timer,
 ) -> Decided {
+    if timer == Timer::Matched {
+        return matching::resume(shard, now, image, group_id);
+    }
     let Some(group) = shard.consumer(group_id) else { return Decision::none() };
     let id = match timer {
+        Timer::Matched => return Decision::none(),
         Timer::Revocation(id) if !group.members.get(&id).is_some_and(is_revoking) => return Decision::none(),
         Timer::Session(id) | Timer::Revocation(id) | Timer::Join(id) | Timer::Sync(id) => id,
     };

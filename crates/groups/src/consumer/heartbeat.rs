@@ -17,7 +17,7 @@ use super::{
     ConsumerGroup, Context, Refused, Timer,
     advance::{advance, settle},
     expire::{cancel, set},
-    fence,
+    fence, matching,
     member::{Held, JOIN_EPOCH, LEAVE_EPOCH, Member, NOT_SAID, Partitions, STATIC_LEAVE_EPOCH},
     migration,
     seat::{Newcomer, check_owner, check_size, is_late, take_seat, unknown},
@@ -43,11 +43,28 @@ pub(crate) fn heartbeat(
     fresh: Uuid,
     request: ConsumerGroupHeartbeatRequest,
 ) -> Decided {
-    let decided = check(&shard.settings, version, &request).and_then(|()| match request.member_epoch {
-        LEAVE_EPOCH | STATIC_LEAVE_EPOCH => leave(shard, now, image, from, &request),
-        _ => stay(shard, now, image, from, client, fresh, request),
-    });
-    decided.unwrap_or_else(|refused| reply(from, refusal(&refused)))
+    if let Err(refused) = check(&shard.settings, version, &request) {
+        return reply(from, refusal(&refused));
+    }
+    let mut decided = matching::unpark(shard, &request.group_id, &request.member_id);
+    let is_leaving = matches!(request.member_epoch, LEAVE_EPOCH | STATIC_LEAVE_EPOCH);
+    if !is_leaving && matching::is_unknown(shard, &request) {
+        let (settings, group_id) = (Arc::clone(&shard.settings), request.group_id.clone());
+        let context = Context { now, image, settings: &settings, group_id: &group_id };
+        matching::park(shard, context, from, version, client, fresh, request);
+        return decided;
+    }
+    let own = match is_leaving {
+        true => leave(shard, now, image, from, &request),
+        false => stay(shard, now, image, from, client, fresh, request),
+    };
+    decided.extend(own.unwrap_or_else(|refused| reply(from, refusal(&refused))));
+    decided
+}
+
+/// A heartbeat that is not decided at all.
+pub(super) fn turned_away(to: Ticket, code: ErrorCode) -> Decided {
+    reply(to, ConsumerGroupHeartbeatResponse { error_code: code.code(), ..ConsumerGroupHeartbeatResponse::default() })
 }
 
 fn reply(to: Ticket, response: ConsumerGroupHeartbeatResponse) -> Decided {
@@ -139,7 +156,8 @@ fn stay(
         return Ok(reply(from, answer(context, &seat.member)));
     }
     let come = updated(&seat.member, client, &request);
-    let advanced = advance(context, &home.group, &seat, &come, owned.as_ref(), &mut home.records)?;
+    let found = come.pattern().and_then(|pattern| shard.matcher.found(context.group_id, pattern));
+    let advanced = advance(context, &home.group, &seat, &come, owned.as_ref(), found, &mut home.records)?;
 
     let mut response = answer(context, &advanced.member);
     if advanced.assigned_changed || says_all(&request) {
@@ -150,6 +168,7 @@ fn stay(
     settle(shard, context, &seat, &advanced, Some(request.member_epoch));
     let session_ms = i64::from(settings.session_timeout_ms(image, context.group_id));
     set(shard, context.group_id, Timer::Session(advanced.member.id), now.plus(session_ms));
+    matching::look_again(shard, context);
     Ok(decided)
 }
 

@@ -18,6 +18,7 @@ mod expire;
 mod fence;
 mod heartbeat;
 mod index;
+mod matching;
 mod member;
 mod migration;
 mod protocol;
@@ -41,12 +42,14 @@ use ottla_wire::messages::{
     consumer_group_target_assignment_metadata_value::ConsumerGroupTargetAssignmentMetadataValue,
 };
 
+pub use self::matching::{Matched, Matching};
 pub(crate) use self::{
     classic_join::classic_join,
     classic_member::{classic_heartbeat, classic_leave, classic_sync, committed},
     describe::describe,
     expire::{Timer, expire, loaded},
     heartbeat::heartbeat,
+    matching::Matcher,
     replay::{replay_current, replay_epoch, replay_member, replay_regex, replay_target, replay_target_epoch},
 };
 use self::{
@@ -76,7 +79,7 @@ struct Soft {
     /// Version of the image whose topics were last compared with the metadata hash.
     checked: Option<u64>,
     /// The image that the patterns were last held against.
-    matched: Option<subscribe::Matched>,
+    looked: Option<matching::Looked>,
     /// Highest epoch that each member used itself.
     used_epochs: BTreeMap<String, i32>,
 }

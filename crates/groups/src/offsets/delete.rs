@@ -111,24 +111,27 @@ impl GroupShard {
     /// Topics were deleted, and with them goes what groups committed to them: now, and as time passes where it is more
     /// than one append should carry.
     pub fn topics_deleted(&mut self, now: Millis, names: &[&str]) -> Decision<GroupRecord, GroupReply> {
-        self.offsets.gone.extend(names.iter().map(|name| (*name).to_owned()));
+        self.offsets.gone.extend(names.iter().map(|name| ((*name).to_owned(), now)));
         let mut round = Round::default();
         delete_gone(self, &mut round);
-        round.finish(self, now)
+        let decided = round.finish(self, now);
+        self.count(&decided, true);
+        decided
     }
 }
 
-/// Deletes offsets of topics that are gone.
+/// Deletes offsets of topics that are gone; not those of a topic that came since, with the same name.
 pub(super) fn delete_gone(shard: &mut GroupShard, round: &mut Round) {
     let Offsets { groups, gone, .. } = &shard.offsets;
-    let there =
-        groups.iter().flat_map(|(group, topics)| gone.iter().map(move |topic| (group, topic, topics.get(topic))));
-    for (group, topic, slots) in there {
-        for partition in slots.into_iter().flat_map(|slots| slots.keys()) {
-            if round.is_full() {
-                return;
+    for (group, topics) in groups {
+        for (topic, since) in gone {
+            let slots = topics.get(topic).into_iter().flatten();
+            for (partition, _) in slots.filter(|(_, slot)| !slot.is_newer(*since)) {
+                if round.is_full() {
+                    return;
+                }
+                round.push(tombstone(group, topic, *partition));
             }
-            round.push(tombstone(group, topic, *partition));
         }
     }
     shard.offsets.gone.clear();

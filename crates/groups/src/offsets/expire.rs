@@ -29,19 +29,23 @@ const STABLE: &str = "Stable";
 
 /// Records of one append.
 #[derive(Default)]
-pub(super) struct Round {
+pub(crate) struct Round {
     records: Vec<GroupRecord>,
     bytes: usize,
 }
 
 impl Round {
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.bytes >= ROUND_BYTES_MAX
     }
 
-    pub(super) fn push(&mut self, record: GroupRecord) {
+    pub(crate) fn push(&mut self, record: GroupRecord) {
         self.bytes += record.encode().map_or(0, |(key, _)| key.len());
         self.records.push(record);
+    }
+
+    pub(crate) fn into_records(self) -> Vec<GroupRecord> {
+        self.records
     }
 
     /// The records; where there may be more, the timer is set for them.

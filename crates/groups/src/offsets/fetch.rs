@@ -71,32 +71,37 @@ impl Fetch<'_> {
         if self.by_id { Some(self.image.topic_by_id(topic.topic_id)?.name.as_str()) } else { Some(&topic.name) }
     }
 
+    /// Id of the topic that has the name now; zero where none has.
+    fn current_id(&self, name: &str) -> Uuid {
+        self.image.topic(name).map_or(Uuid::ZERO, |topic| topic.id)
+    }
+
     fn topic(&self, topic: &OffsetFetchRequestTopics, name: &str) -> OffsetFetchResponseTopics {
         let slots = self.shard.offsets.topic(self.group, name);
+        let current = if self.by_id { topic.topic_id } else { self.current_id(name) };
         let slot = |partition: &i32| slots.and_then(|slots: &BTreeMap<i32, Slot>| slots.get(partition));
         OffsetFetchResponseTopics {
             name: name.to_owned(),
             topic_id: topic.topic_id,
-            partitions: all_of(topic, |partition| self.partition(partition, slot(&partition), topic.topic_id)),
+            partitions: all_of(topic, |partition| self.partition(partition, slot(&partition), current)),
         }
     }
 
     /// All that the group has committed. With ids, only of topics that have one now.
     fn all(&self) -> Vec<OffsetFetchResponseTopics> {
         let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
+        let mut current = Uuid::ZERO;
         for (name, partition, slot) in self.shard.offsets.slots(self.group) {
             if slot.committed.is_none() {
                 continue;
             }
             if topics.last().is_none_or(|topic| topic.name != name) {
-                let topic_id = match self.image.topic(name) {
-                    Some(topic) if self.by_id => topic.id,
-                    _ => Uuid::ZERO,
-                };
+                current = self.current_id(name);
+                let topic_id = if self.by_id { current } else { Uuid::ZERO };
                 topics.push(OffsetFetchResponseTopics { name: name.to_owned(), topic_id, partitions: Vec::new() });
             }
             if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(self.partition(partition, Some(slot), Uuid::ZERO));
+                topic.partitions.push(self.partition(partition, Some(slot), current));
             }
         }
         topics.retain(|topic| !self.by_id || !topic.topic_id.is_zero());

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use commit::{commit, commit_transactional};
 pub(crate) use delete::delete;
-pub(crate) use expire::expire;
+pub(crate) use expire::{Round, expire};
 pub(crate) use fetch::fetch;
 use ottla_types::{LeaderEpoch, Millis, Offset, ProducerId, Uuid};
 use ottla_wire::messages::{group_metadata_key::GroupMetadataKey, offset_commit_key::OffsetCommitKey};
@@ -58,11 +58,16 @@ type Topics = BTreeMap<String, BTreeMap<i32, Slot>>;
 pub(crate) struct Offsets {
     groups: BTreeMap<String, Topics>,
     open: BTreeMap<ProducerId, BTreeSet<(String, String, i32)>>,
-    /// Soft: topics that are gone, while offsets of them are left.
-    gone: BTreeSet<String>,
+    /// Soft: topics that are gone, and since when, while offsets of them are left.
+    gone: BTreeMap<String, Millis>,
 }
 
 impl Slot {
+    /// Whether something was committed, or is pending, after `since`.
+    fn is_newer(&self, since: Millis) -> bool {
+        self.committed.iter().chain(self.pending.values()).any(|offset| offset.commit_timestamp > since)
+    }
+
     fn is_empty(&self) -> bool {
         self.committed.is_none() && self.pending.is_empty()
     }
@@ -120,9 +125,15 @@ impl Offsets {
     }
 }
 
-/// The records that delete all offsets of a group, pending ones too.
-pub(crate) fn tombstones(shard: &GroupShard, group: &str) -> Vec<GroupRecord> {
-    shard.offsets.slots(group).map(|(topic, partition, _)| tombstone(group, topic, partition)).collect()
+/// Deletes offsets of a group, pending ones too, as many as fit into `round`; whether those are all.
+pub(crate) fn delete_some(shard: &GroupShard, group: &str, round: &mut Round) -> bool {
+    for (topic, partition, _) in shard.offsets.slots(group) {
+        if round.is_full() {
+            return false;
+        }
+        round.push(tombstone(group, topic, partition));
+    }
+    true
 }
 
 /// The record that deletes one offset.

@@ -30,7 +30,7 @@ use ottla_wire::messages::{
     consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse,
 };
 
-use super::ConsumerGroup;
+use super::{ConsumerGroup, Matching};
 use crate::{
     record::GroupRecord,
     request::{Client, GroupReply, GroupRequest},
@@ -82,6 +82,8 @@ struct World {
     replies: BTreeMap<Ticket, GroupReply>,
     /// Whether each step replays the whole log; long schedules do that at their end.
     replays_always: bool,
+    /// Whether patterns are worked out as soon as somebody wants that.
+    matches_at_once: bool,
 }
 
 /// What stands in the log of each group.
@@ -110,6 +112,7 @@ impl World {
             topics_made: 0,
             replies: BTreeMap::new(),
             replays_always: true,
+            matches_at_once: true,
         }
     }
 
@@ -151,7 +154,26 @@ impl World {
         self.asked += 1;
         let ticket = Ticket(self.asked);
         self.step(|shard, now, image| shard.decide(now, image, ticket, request.clone()));
+        if self.matches_at_once {
+            self.match_all();
+        }
         ticket
+    }
+
+    /// Works out all patterns that somebody wants to know of; how many times that took.
+    fn match_all(&mut self) -> usize {
+        let mut times = 0;
+        while let Some(matching) = self.shard.next_matching() {
+            self.feed(matching);
+            times += 1;
+        }
+        times
+    }
+
+    fn feed(&mut self, matching: Matching) {
+        let matched = matching.work_out(self.now, &self.image);
+        self.step(|shard, now, image| shard.matched(now, image, matched.clone()));
+        self.pass(0);
     }
 
     /// One decision as the runtime makes it: records first, then replies.
@@ -160,6 +182,7 @@ impl World {
         let decided = decide(&mut self.shard, self.now, &self.image);
         assert_eq!(decided, decide(&mut twin, self.now, &self.image), "the same decision twice");
         assert_eq!(self.shard.groups, twin.groups, "the same soft state twice");
+        assert_eq!(self.shard.matcher, twin.matcher, "the same patterns twice");
         for record in decided.records {
             let (key, value) = record.encode().unwrap();
             assert_eq!(GroupRecord::decode(Some(key), value).unwrap(), record, "as it is read");

@@ -38,6 +38,7 @@ fn a_pattern_that_matches_nothing_changes_nothing() {
     assert_eq!(written, "Member(m) Regex(logs-.) Current(m)");
     world.pass(INTERVAL_MS);
     world.create("logs-1", 1);
+    assert_eq!(world.beat("m", 1), "1");
     assert_eq!(world.beat("m", 1), "2: logs-1[0]");
 }
 
@@ -48,13 +49,14 @@ fn topics_that_come_and_go_are_noticed() {
     say(&mut world, by_pattern("m", 0, "logs-."));
     world.pass(INTERVAL_MS);
     world.create("logs-2", 1);
+    assert_eq!(world.written(|world| assert_eq!(world.beat("m", 2), "2")), "Regex(logs-.) Epoch(3)");
     let written = world.written(|world| assert_eq!(world.beat("m", 2), "3: logs-1[0] logs-2[0]"));
-    assert_eq!(written, "Regex(logs-.) Epoch(3) Target(m) TargetEpoch(3) Current(m)");
+    assert_eq!(written, "Target(m) TargetEpoch(3) Current(m)");
     world.pass(INTERVAL_MS);
     world.create("other", 1);
     assert_eq!(world.written(|world| assert_eq!(world.beat("m", 3), "3")), "");
     world.delete("logs-1");
-    assert_eq!(world.beat("m", 3), "3: logs-2[0]");
+    assert_eq!(world.beat("m", 3), "3: logs-2[0]", "its hash shows that at once");
     assert_eq!(world.own("m", 3, &[("logs-2", &[0])]), "4");
 }
 
@@ -68,6 +70,7 @@ fn one_for_another_is_noticed_after_a_while() {
     world.create("logs-1", 1);
     assert_eq!(world.beat("m", 1), "1", "as many topics as before, so nobody looks at once");
     world.pass(10_000);
+    assert_eq!(world.beat("m", 1), "1");
     assert_eq!(world.beat("m", 1), "2: logs-1[0]");
 }
 
@@ -121,14 +124,108 @@ fn many_patterns_are_looked_at_a_few_at_a_time() {
     }
     world.beat("m00", 1);
     world.create("t", 1);
-    let resolved = |world: &World| world.group().regexes.values().filter(|regex| regex.topics.contains("t")).count();
     world.pass(INTERVAL_MS);
-    let epoch = |world: &World| world.group().members["m00"].epoch;
+    world.matches_at_once = false;
+    let epoch = world.group().members["m00"].epoch;
+    world.beat("m00", epoch);
+    let resolved = |world: &World| world.group().regexes.values().filter(|regex| regex.topics.contains("t")).count();
     let mut seen = vec![resolved(&world)];
-    for _ in 0..3 {
-        let at = epoch(&world);
-        world.beat("m00", at);
+    while let Some(matching) = world.shard.next_matching() {
+        world.feed(matching);
         seen.push(resolved(&world));
     }
-    assert_eq!(seen, [0, 64, 100, 100]);
+    assert_eq!(seen, [0, 64, 100]);
+}
+
+/// Sends a heartbeat with a pattern that is not worked out at once.
+fn park(world: &mut World, request: ConsumerGroupHeartbeatRequest) -> Ticket {
+    let client = Client { id: "client".to_owned(), host: "/127.0.0.1".to_owned() };
+    let ticket = world.ask(GroupRequest::ConsumerHeartbeat { version: 1, client, fresh: Uuid([0xfe; 16]), request });
+    assert_eq!(world.replies.get(&ticket), None, "parked");
+    ticket
+}
+
+fn answer(world: &mut World, ticket: Ticket) -> String {
+    match world.replies.remove(&ticket) {
+        Some(GroupReply::ConsumerHeartbeat(response)) => world.show(&response),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn parking() -> World {
+    let mut world = World::new();
+    world.create("a", 2);
+    world.matches_at_once = false;
+    world
+}
+
+#[test]
+fn who_waits_for_a_pattern_holds_nobody_up() {
+    let mut world = parking();
+    let (first, second) = (park(&mut world, by_pattern("m", 0, "a")), park(&mut world, by_pattern("n", 0, "[")));
+    let other = ConsumerGroupHeartbeatRequest { group_id: "other".to_owned(), ..joining("o", &["a"]) };
+    assert_eq!(say(&mut world, other), "2: a[0, 1]");
+    assert_eq!(world.join("named", &["a"]), "2: a[0, 1]", "not even in its own group");
+    assert_eq!(world.match_all(), 1, "both at once");
+    assert_eq!(answer(&mut world, first), "2:", "the assignment interval has not passed");
+    let invalid = "error 128: SubscribedTopicRegex `[` is not a valid regular expression: missing closing ].";
+    assert_eq!(answer(&mut world, second), invalid);
+    assert_eq!(world.shard.matcher, crate::consumer::Matcher::default(), "nothing is kept");
+}
+
+#[test]
+fn a_pattern_that_somebody_has_is_known() {
+    let mut world = parking();
+    let first = park(&mut world, by_pattern("m", 0, "a"));
+    world.match_all();
+    assert_eq!(answer(&mut world, first), "2: a[0, 1]");
+    assert_eq!(say(&mut world, by_pattern("n", 0, "a")), "2:");
+}
+
+#[test]
+fn who_says_something_else_meanwhile_is_answered_twice() {
+    let mut world = parking();
+    let first = park(&mut world, by_pattern("m", 0, "a"));
+    let again = park(&mut world, by_pattern("m", 0, "a"));
+    assert_eq!(answer(&mut world, first), "error 14: -");
+    assert_eq!(world.leave("m"), "error 69: Group g not found.");
+    assert_eq!(answer(&mut world, again), "error 14: -");
+    world.match_all();
+    assert!(world.shard.groups.is_empty(), "it left before it was in");
+    assert_eq!(world.shard.matcher, crate::consumer::Matcher::default());
+}
+
+#[test]
+fn who_is_in_the_group_stays_in_it_while_it_waits() {
+    let mut world = parking();
+    world.join("m", &["a"]);
+    world.pass(SESSION_MS - 1);
+    let ticket = park(&mut world, by_pattern("m", 2, "a"));
+    world.pass(SESSION_MS - 1);
+    world.match_all();
+    assert_eq!(answer(&mut world, ticket), "3");
+}
+
+#[test]
+fn one_matching_of_a_group_at_a_time() {
+    let mut world = parking();
+    let first = park(&mut world, by_pattern("m", 0, "a"));
+    let under_way = world.shard.next_matching().unwrap();
+    let second = park(&mut world, by_pattern("n", 0, "b"));
+    assert_eq!(world.shard.next_matching(), None);
+    world.step(|shard, now, image| shard.matched(now, image, under_way.clone().given_up()));
+    world.pass(0);
+    assert!(answer(&mut world, first).starts_with("error 128: "), "better than no answer");
+    world.match_all();
+    assert_eq!(answer(&mut world, second), "1:");
+}
+
+#[test]
+fn the_end_of_the_shard_is_the_end_of_waiting() {
+    let mut world = parking();
+    park(&mut world, by_pattern("m", 0, "a"));
+    let under_way = world.shard.next_matching().unwrap();
+    world.restart();
+    world.feed(under_way);
+    assert!(world.shard.groups.is_empty());
 }

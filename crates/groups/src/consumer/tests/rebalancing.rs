@@ -88,12 +88,20 @@ fn what_is_no_longer_wanted_goes_even_before_there_is_a_new_target() {
 
 #[test]
 fn nothing_else() {
-    use ottla_controller::{Config, ConfigResource};
+    use ottla_controller::{Config, ConfigResource, PartitionChange};
     let mut world = two_members();
     world.create("b", 3);
     let config =
         Config { resource: ConfigResource::topic("a"), name: "retention.ms".to_owned(), value: Some("1".to_owned()) };
     world.change_topics(&[MetadataRecord::Config(config)]);
+    let led_anew =
+        PartitionChange { leader: Some(Some(BrokerId(1))), ..PartitionChange::of(world.id("a"), PartitionIndex(0)) };
+    world.change_topics(&[MetadataRecord::PartitionChange(led_anew)]);
+    world.grow("b", 5);
+    world.delete("b");
+    let other = ConsumerGroupHeartbeatRequest { group_id: "other".to_owned(), ..joining("m", &["a"]) };
+    world.send(other.clone());
+    world.send(ConsumerGroupHeartbeatRequest { member_epoch: -1, ..other });
     world.pass(40_000);
     let written = world.written(|world| {
         assert_eq!(world.beat("m", 3), "3");

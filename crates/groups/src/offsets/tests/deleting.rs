@@ -101,7 +101,7 @@ fn offsets_go_with_their_topic() {
     assert_eq!(world.committed("h"), committed(&[("b", 0, 1)]));
     world.end(producer(1), Outcome::Commit);
     assert_eq!(world.committed("i"), []);
-    assert_eq!(world.shard.offsets.gone, std::collections::BTreeSet::new());
+    assert_eq!(world.shard.offsets.gone, std::collections::BTreeMap::new());
 }
 
 #[test]
@@ -125,4 +125,16 @@ fn a_topic_of_many_groups_goes_bit_by_bit() {
         counts.push(left(&world));
     }
     assert_eq!(counts, [134, 68, 2, 0], "some 128 KiB of keys each time");
+}
+
+#[test]
+fn a_topic_that_came_since_keeps_its_offsets() {
+    let mut world = World::new();
+    world.commit("g", "a", 0, 1);
+    world.commit("g", "a", 1, 1);
+    let gone_since = world.now;
+    world.now = world.now.plus(1);
+    world.commit("g", "a", 1, 7);
+    world.step(|shard, _, _| shard.topics_deleted(gone_since, &["a"]));
+    assert_eq!(world.committed("g"), committed(&[("a", 1, 7)]));
 }

@@ -108,7 +108,7 @@ fn producer(id: i64) -> ProducerIdAndEpoch {
 
 /// State without what is soft.
 fn hard(shard: &GroupShard) -> Offsets {
-    Offsets { gone: std::collections::BTreeSet::new(), ..shard.offsets.clone() }
+    Offsets { gone: std::collections::BTreeMap::new(), ..shard.offsets.clone() }
 }
 
 impl World {
@@ -148,8 +148,25 @@ impl World {
         reply
     }
 
+    /// The coordinator starts anew from its log.
+    pub(crate) fn restart(&mut self) {
+        self.shard = self.rebuilt();
+        let (now, image) = (self.now, self.image.clone());
+        assert_eq!(self.shard.loaded(now, &image), Decided::none());
+    }
+
+    /// An offset of a topic with too long a name to be there.
+    pub(crate) fn commit_long(&mut self, group: &str, topic: &str) {
+        let key = OffsetCommitKey { group: group.to_owned(), topic: topic.to_owned(), partition: 0 };
+        let record = GroupRecord::Offset(key, Some(OffsetCommitValue::default()));
+        let (key, value) = record.encode().unwrap();
+        let at = Offset(self.log.len() as i64);
+        self.log.push(Entry::Record(None, key, value));
+        self.shard.replay(at, None, record);
+    }
+
     /// One decision as the runtime makes it.
-    fn step(&mut self, decide: impl Fn(&mut GroupShard, Millis, &MetadataImage) -> Decided) -> Decided {
+    pub(crate) fn step(&mut self, decide: impl Fn(&mut GroupShard, Millis, &MetadataImage) -> Decided) -> Decided {
         let (mut twin, before) = (self.shard.clone(), hard(&self.shard));
         let decided = decide(&mut self.shard, self.now, &self.image);
         assert_eq!(decided, decide(&mut twin, self.now, &self.image), "the same decision twice");

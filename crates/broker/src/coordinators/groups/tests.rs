@@ -1,0 +1,181 @@
+//! The group coordinator over a log in a directory of its own.
+#![allow(clippy::unwrap_used)] // a test may
+
+use std::{path::PathBuf, sync::Arc};
+
+use ottla_config::BrokerConfig;
+use ottla_controller::{
+    Config, ConfigResource, MetadataImage, MetadataRecord, Partition, PartitionChange, PartitionState, Topic,
+};
+use ottla_disk::Clock;
+use ottla_groups::{Client, GroupReply, GroupRequest, Settings};
+use ottla_log::{Identity, LogConfig, LogDirs, LogDirsConfig, StdDisk};
+use ottla_quorum::MetadataListener;
+use ottla_types::{BrokerId, ErrorCode, PartitionIndex, TopicName, Uuid};
+use ottla_wire::messages::{
+    consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest,
+    offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+    offset_fetch_request::OffsetFetchRequestGroup,
+};
+use tokio::sync::Semaphore;
+
+use super::{Groups, TOPIC as OFFSETS_TOPIC};
+use crate::{clock::SystemClock, metrics::Metrics, replicas::Replicas, waits::Waits};
+
+const OFFSETS_ID: Uuid = Uuid([1; 16]);
+const TOPIC_ID: Uuid = Uuid([2; 16]);
+const US: BrokerId = BrokerId(1);
+
+struct Coordinator {
+    _dir: tempfile::TempDir,
+    replicas: Arc<Replicas>,
+    groups: Arc<Groups>,
+    image: Arc<MetadataImage>,
+}
+
+fn partition(topic_id: Uuid, replicas: &[BrokerId]) -> MetadataRecord {
+    let state = PartitionState::created(replicas.to_vec(), vec![Uuid::ZERO; replicas.len()], |_| true);
+    MetadataRecord::Partition(Partition { topic_id, partition: PartitionIndex(0), state })
+}
+
+fn in_sync(isr: &[BrokerId]) -> MetadataRecord {
+    let change = PartitionChange::of(OFFSETS_ID, PartitionIndex(0));
+    MetadataRecord::PartitionChange(PartitionChange { isr: Some(isr.to_vec()), ..change })
+}
+
+fn topic(name: &str, id: Uuid) -> MetadataRecord {
+    MetadataRecord::Topic(Topic { name: TopicName::new(name).unwrap(), id })
+}
+
+impl Coordinator {
+    /// One partition of `__consumer_offsets` with these replicas, all in sync, of which at least two must be; a topic `a`.
+    fn new(replicas: &[BrokerId]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = BrokerConfig::default();
+        let settings = config.server_settings("localhost").unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let identity =
+            Identity { cluster_id: Uuid([9; 16]).to_string(), node_id: US, new_directory_ids: vec![Uuid([8; 16])] };
+        let paths: Vec<PathBuf> = vec![dir.path().join("data")];
+        let dirs = LogDirs::open(
+            Arc::new(StdDisk),
+            &paths,
+            &identity,
+            LogDirsConfig::default(),
+            Arc::new(LogConfig::default()),
+            clock.now(),
+        );
+        let (metrics, waits) = (Arc::new(Metrics::new(&[])), Arc::new(Waits::new(clock.now())));
+        let replicas_here =
+            Arc::new(Replicas::new(US, Arc::new(dirs.unwrap().0), metrics, waits, Arc::clone(&clock), config));
+        let groups = Settings { groups: settings.groups.clone(), offsets: settings.offsets };
+        let groups = Arc::new(Groups::of(US, Arc::clone(&replicas_here), clock, groups));
+        let mut coordinator = Self { _dir: dir, replicas: replicas_here, groups, image: Arc::default() };
+        coordinator.apply(&[
+            topic("a", TOPIC_ID),
+            partition(TOPIC_ID, &[US]),
+            topic(OFFSETS_TOPIC, OFFSETS_ID),
+            partition(OFFSETS_ID, replicas),
+            MetadataRecord::Config(Config {
+                resource: ConfigResource::topic(OFFSETS_TOPIC),
+                name: "min.insync.replicas".to_owned(),
+                value: Some("2".to_owned()),
+            }),
+        ]);
+        coordinator
+    }
+
+    fn apply(&mut self, records: &[MetadataRecord]) {
+        let (image, delta) = self.image.apply(records, self.image.version() + 1).unwrap();
+        self.image = Arc::new(image);
+        self.replicas.apply(&delta, &self.image);
+        self.groups.apply(&self.image);
+    }
+
+    async fn ask(&self, group: &str, request: GroupRequest) -> Result<GroupReply, ErrorCode> {
+        self.groups.ask(group, request).await
+    }
+
+    /// Commits an offset of `a`; the error of its partition or of all.
+    async fn commit(&self, offset: i64) -> Result<i16, ErrorCode> {
+        let partition =
+            OffsetCommitRequestPartition { partition_index: 0, committed_offset: offset, ..Default::default() };
+        let topic =
+            OffsetCommitRequestTopic { name: "a".to_owned(), partitions: vec![partition], ..Default::default() };
+        let request = OffsetCommitRequest {
+            group_id: "g".to_owned(),
+            generation_id_or_member_epoch: -1,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        match self.ask("g", GroupRequest::CommitOffsets { version: 9, request }).await? {
+            GroupReply::CommitOffsets(response) => Ok(response.topics[0].partitions[0].error_code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn committed(&self) -> i64 {
+        let group = OffsetFetchRequestGroup { group_id: "g".to_owned(), topics: None, ..Default::default() };
+        let fetched = self.ask("g", GroupRequest::FetchOffsets { version: 9, require_stable: false, group }).await;
+        match fetched.unwrap() {
+            GroupReply::FetchOffsets(group) => group.topics[0].partitions[0].committed_offset,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn joins(group: &str, pattern: Option<&str>) -> GroupRequest {
+    let request = ConsumerGroupHeartbeatRequest {
+        group_id: group.to_owned(),
+        member_id: "m".to_owned(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: pattern.is_none().then(|| vec!["a".to_owned()]),
+        subscribed_topic_regex: pattern.map(str::to_owned),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    GroupRequest::ConsumerHeartbeat { version: 1, client: Client::default(), fresh: Uuid([7; 16]), request }
+}
+
+fn assigned(reply: GroupReply) -> usize {
+    match reply {
+        GroupReply::ConsumerHeartbeat(response) => response.assignment.unwrap().topic_partitions.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_pattern_that_takes_long_holds_up_nobody_of_its_shard() {
+    let coordinator = Coordinator::new(&[US]);
+    let turns = Arc::new(Semaphore::new(1));
+    let groups = &coordinator.groups;
+    // Somebody's pattern takes its time.
+    let busy = turns.clone().acquire_owned().await.unwrap();
+    let mut costly = Box::pin(groups.ask("costly", joins("costly", Some("a.*|a"))));
+    groups.work_out_patterns("costly", &turns);
+    assert_eq!(assigned(coordinator.ask("other", joins("other", None)).await.unwrap()), 1);
+    assert_eq!(coordinator.commit(5).await, Ok(0));
+    let waits = std::future::poll_fn(|context| std::task::Poll::Ready(costly.as_mut().poll(context).is_pending()));
+    assert!(waits.await, "it waits for its turn");
+    drop(busy);
+    assert_eq!(assigned(costly.await.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_too_few_replicas_are_in_sync() {
+    let other = BrokerId(2);
+    let mut coordinator = Coordinator::new(&[US, other]);
+    assert_eq!(coordinator.commit(5).await, Ok(0));
+    coordinator.apply(&[in_sync(&[US])]);
+    assert_eq!(coordinator.commit(6).await, Err(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(coordinator.committed().await, 5, "what was committed can be read");
+    coordinator.apply(&[in_sync(&[US, other])]);
+    assert_eq!(coordinator.commit(7).await, Ok(0));
+    assert_eq!(coordinator.committed().await, 7);
+}
+
+#[tokio::test]
+async fn more_replicas_than_there_are_are_never_asked_for() {
+    let coordinator = Coordinator::new(&[US]);
+    assert_eq!(coordinator.commit(5).await, Ok(0));
+}
