@@ -32,6 +32,8 @@ use crate::replicas::{Marker, Replicas, append_error_code};
 
 /// Pause until partitions that did not take their marker are tried again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// So many pauses lie between two complaints about partitions that do not take theirs.
+const COMPLAIN_EVERY: u32 = 100;
 
 /// See the file's head.
 pub(crate) struct Markers {
@@ -133,6 +135,7 @@ impl Markers {
         let MarkerOrder { transactional_id, producer, outcome, decided, transaction_version, mut partitions } = order;
         let coordinator_epoch = shard.partition().leader_epoch().0;
         let marker = Marker { producer, outcome, coordinator_epoch, transaction_version };
+        let mut pauses = 0;
         loop {
             let (done, fenced, left) = self.pass(&marker, partitions).await;
             partitions = left;
@@ -160,6 +163,10 @@ impl Markers {
                 break;
             }
             tokio::time::sleep(AGAIN).await;
+            pauses += 1;
+            if pauses % COMPLAIN_EVERY == 0 {
+                tracing::warn!(transactional_id, ?partitions, "partitions do not take the marker of a transaction");
+            }
             if !self.transactions.is_current(&shard) {
                 self.waiting.fetch_sub(partitions.len(), Ordering::Relaxed);
                 break;
