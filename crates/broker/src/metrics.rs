@@ -49,6 +49,27 @@ pub(crate) struct TopicMetrics {
     pub(crate) failed_fetch: Counter,
 }
 
+/// Counters of the cleaners.
+#[derive(Debug, Default)]
+pub(crate) struct CleanerMetrics {
+    pub(crate) passes: Counter,
+    pub(crate) failed_passes: Counter,
+    pub(crate) bytes_read: Counter,
+    pub(crate) bytes_written: Counter,
+    pub(crate) bytes_removed: Counter,
+    pub(crate) records_removed: Counter,
+    pub(crate) dead_threads: Counter,
+    pub(crate) last: CleanerGauges,
+}
+
+/// Of the pass that ended last.
+#[derive(Debug, Default)]
+pub(crate) struct CleanerGauges {
+    pub(crate) seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
+    pub(crate) recopy_percent: Gauge<f64, std::sync::atomic::AtomicU64>,
+    pub(crate) map_percent: Gauge<f64, std::sync::atomic::AtomicU64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
     topic: String,
@@ -151,6 +172,16 @@ const GAUGES: &[(&str, &str)] = &[
     ("active_controller_count", "1 where this node is the active controller"),
     ("connections", "Open client connections"),
     ("frame_memory_bytes", "Bytes leased for requests that are being read"),
+    (
+        "log_cleaner_max_compaction_delay_seconds",
+        "By how much the most overdue record of a compacted partition is past max.compaction.lag.ms",
+    ),
+    ("log_cleaner_max_dirty_percent", "Largest share of bytes not compacted yet among the compacted partitions"),
+    ("log_cleaner_uncleanable_bytes", "Bytes not compacted yet of the partitions that cannot be compacted"),
+    (
+        "log_cleaner_uncleanable_partitions",
+        "Partitions that cannot be compacted because a batch is damaged; 0 where all is well",
+    ),
     ("log_size_bytes", "Bytes of all segments of all partitions in use"),
     ("offline_partitions", "Partitions without a leader"),
     ("partitions", "Partitions hosted here"),
@@ -175,6 +206,7 @@ pub(crate) struct Metrics {
     groups: GroupFamilies,
     pub(crate) network: Arc<NetworkMetrics>,
     pub(crate) verification: VerificationMetrics,
+    pub(crate) cleaner: CleanerMetrics,
     topics: TopicFamilies,
     latencies: Latencies,
 }
@@ -206,6 +238,7 @@ impl Metrics {
             network.connections_refused.clone(),
         );
         let verification = register_verification(&mut registry);
+        let cleaner = register_cleaner(&mut registry);
         let topics = register_topics(&mut registry);
         let gauges = GAUGES.iter().map(|(name, help)| (*name, register_gauge(&mut registry, name, help))).collect();
         let latencies = Latencies::new(apis);
@@ -217,7 +250,7 @@ impl Metrics {
             lags.clone(),
         );
         let groups = GroupFamilies::register(&mut registry);
-        Self { registry, gauges, lags, groups, network, verification, topics, latencies }
+        Self { registry, gauges, lags, groups, network, verification, cleaner, topics, latencies }
     }
 
     /// The counters of `topic`; to be kept with the topic.
@@ -281,6 +314,31 @@ fn register_topics(registry: &mut Registry) -> TopicFamilies {
     );
     registry.register("failed_fetch_requests", "Partitions refused in fetch requests", topics.failed_fetch.clone());
     topics
+}
+
+fn register_cleaner(registry: &mut Registry) -> CleanerMetrics {
+    let cleaner = CleanerMetrics::default();
+    let counters = [
+        ("log_cleaner_passes", "Compactions that were done", &cleaner.passes),
+        ("log_cleaner_failed_passes", "Compactions that ended with an error", &cleaner.failed_passes),
+        ("log_cleaner_read_bytes", "Bytes read by compactions", &cleaner.bytes_read),
+        ("log_cleaner_written_bytes", "Bytes written by compactions", &cleaner.bytes_written),
+        ("log_cleaner_removed_bytes", "Bytes by which compactions made segments smaller", &cleaner.bytes_removed),
+        ("log_cleaner_removed_records", "Records removed by compactions", &cleaner.records_removed),
+        ("log_cleaner_dead_threads", "Compacting threads that ended by themselves", &cleaner.dead_threads),
+    ];
+    counters.into_iter().for_each(|(name, help, counter)| registry.register(name, help, counter.clone()));
+    let gauges = [
+        ("log_cleaner_last_pass_seconds", "Time that the last compaction took", &cleaner.last.seconds),
+        (
+            "log_cleaner_recopy_percent",
+            "Bytes written of bytes read by the last compaction",
+            &cleaner.last.recopy_percent,
+        ),
+        ("log_cleaner_map_percent", "How full the key map of the last compaction was", &cleaner.last.map_percent),
+    ];
+    gauges.into_iter().for_each(|(name, help, gauge)| registry.register(name, help, gauge.clone()));
+    cleaner
 }
 
 fn register_gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge<f64, std::sync::atomic::AtomicU64> {

@@ -19,7 +19,8 @@ pub(crate) fn number() -> u64 {
     u64::from_le_bytes(bytes())
 }
 
-fn bytes<const N: usize>() -> [u8; N] {
+/// Random bytes.
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut filled = 0;
     while filled < N {

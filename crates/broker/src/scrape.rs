@@ -154,6 +154,11 @@ impl Gauges for Live {
         set("under_replicated_partitions", f64::from(under_replicated));
         set("under_min_isr_partitions", f64::from(under_min_isr));
         set("log_size_bytes", size as f64);
+        let cleaning = self.node.dirs.cleaning();
+        set("log_cleaner_max_dirty_percent", cleaning.max_dirty_percent);
+        set("log_cleaner_max_compaction_delay_seconds", cleaning.max_compaction_delay_ms as f64 / 1000.0);
+        set("log_cleaner_uncleanable_partitions", cleaning.uncleanable_partitions as f64);
+        set("log_cleaner_uncleanable_bytes", cleaning.uncleanable_bytes as f64);
     }
 
     fn groups(&self) -> GroupCounts {

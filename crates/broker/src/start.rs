@@ -30,7 +30,7 @@ use crate::{
     replicas::Replicas,
     scrape, served,
     service::Requests,
-    upkeep,
+    upkeep::{self, cleaners::Cleaners},
     waits::Waits,
 };
 
@@ -93,6 +93,7 @@ pub enum StopError {
 pub struct Broker {
     node: Arc<Node>,
     connections: Arc<Connections>,
+    cleaners: Arc<Cleaners>,
     listening: Vec<(Arc<str>, SocketAddr)>,
     metrics_address: Option<SocketAddr>,
     tasks: JoinSet<()>,
@@ -193,11 +194,14 @@ impl Broker {
         tasks.spawn(Arc::clone(&node.markers).run());
         tasks.spawn(upkeep::run(Arc::clone(&node), Arc::clone(&connections)));
         tasks.spawn(follow_limits(Arc::clone(&node), Arc::clone(&connections)));
+        tasks.spawn(upkeep::retention::run(Arc::clone(&node)));
+        let cleaners = Cleaners::new(Arc::clone(&node));
+        tasks.spawn(Arc::clone(&cleaners).run());
         let metrics_address = scraped.as_ref().map(scrape::Scraped::address);
         if let Some(scraped) = scraped {
             tasks.spawn(scraped.serve(Arc::clone(&node), Arc::clone(&connections), Arc::clone(&settings.memory)));
         }
-        Self { node, connections, listening, metrics_address, tasks }
+        Self { node, connections, cleaners, listening, metrics_address, tasks }
     }
 
     /// Names and addresses of the listeners.
@@ -227,7 +231,12 @@ impl Broker {
         }
         let dirs = Arc::clone(&self.node.dirs);
         let epoch = self.node.broker_epoch();
-        let closed = tokio::task::spawn_blocking(move || dirs.close(epoch)).await;
+        let cleaners = Arc::clone(&self.cleaners);
+        let close = move || {
+            cleaners.stop();
+            dirs.close(epoch)
+        };
+        let closed = tokio::task::spawn_blocking(close).await;
         self.node.quorum.shutdown().await;
         match closed {
             Ok(closed) => Ok(closed?),

@@ -101,16 +101,23 @@ pub struct LogSettings {
     pub flush_start_offset_checkpoint_interval_ms: i32,
     /// `log.cleaner.enable`
     pub cleaner_enable: bool,
+}
+
+/// Compaction of logs. All of it may change at run time, so it is read again before each pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CleanerConfig {
     /// `log.cleaner.threads`
-    pub cleaner_threads: i32,
-    /// `log.cleaner.dedupe.buffer.size`, bytes.
-    pub cleaner_dedupe_buffer_bytes: i64,
-    /// `log.cleaner.io.buffer.size`, bytes.
-    pub cleaner_io_buffer_bytes: i32,
-    /// `log.cleaner.io.max.bytes.per.second`
-    pub cleaner_io_max_bytes_per_second: f64,
+    pub threads: usize,
+    /// `log.cleaner.dedupe.buffer.size`: bytes for the key maps of all threads.
+    pub dedupe_buffer_bytes: usize,
+    /// `log.cleaner.io.buffer.size`: bytes for reading and writing of all threads.
+    pub io_buffer_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`: how full a key map may get, 0 to 1.
+    pub io_buffer_load_factor: f64,
+    /// `log.cleaner.io.max.bytes.per.second`: of all threads.
+    pub io_max_bytes_per_second: f64,
     /// `log.cleaner.backoff.ms`
-    pub cleaner_backoff_ms: i64,
+    pub backoff_ms: u64,
 }
 
 /// `__consumer_offsets` and the offsets in it.
@@ -276,10 +283,6 @@ impl Lookup<'_> {
         self.long(name) as i16
     }
 
-    fn double(&self, name: &str) -> f64 {
-        (self.0)(name).map_or(0.0, |value| value.double())
-    }
-
     fn flag(&self, name: &str) -> bool {
         (self.0)(name).is_some_and(|value| value.boolean())
     }
@@ -364,11 +367,25 @@ impl LogSettings {
             flush_offset_checkpoint_interval_ms: keys.int("log.flush.offset.checkpoint.interval.ms"),
             flush_start_offset_checkpoint_interval_ms: keys.int("log.flush.start.offset.checkpoint.interval.ms"),
             cleaner_enable: keys.flag("log.cleaner.enable"),
-            cleaner_threads: keys.int("log.cleaner.threads"),
-            cleaner_dedupe_buffer_bytes: keys.long("log.cleaner.dedupe.buffer.size"),
-            cleaner_io_buffer_bytes: keys.int("log.cleaner.io.buffer.size"),
-            cleaner_io_max_bytes_per_second: keys.double("log.cleaner.io.max.bytes.per.second"),
-            cleaner_backoff_ms: keys.long("log.cleaner.backoff.ms"),
+        }
+    }
+}
+
+impl CleanerConfig {
+    /// What `config` says now.
+    #[must_use]
+    pub fn of(config: &BrokerConfig) -> Self {
+        let value = |name| config.effective(name);
+        let number = |name| value(name).map_or(0, |value| value.integer());
+        let size = |name| usize::try_from(number(name)).unwrap_or(0);
+        let double = |name| value(name).map_or(0.0, |value| value.double());
+        Self {
+            threads: size("log.cleaner.threads"),
+            dedupe_buffer_bytes: size("log.cleaner.dedupe.buffer.size"),
+            io_buffer_bytes: size("log.cleaner.io.buffer.size"),
+            io_buffer_load_factor: double("log.cleaner.io.buffer.load.factor"),
+            io_max_bytes_per_second: double("log.cleaner.io.max.bytes.per.second"),
+            backoff_ms: u64::try_from(number("log.cleaner.backoff.ms")).unwrap_or(0),
         }
     }
 }

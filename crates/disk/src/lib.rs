@@ -131,6 +131,13 @@ pub trait DiskFile: Send + Sync + Debug + 'static {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+    /// When the content last changed, where the file system tells.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn modified(&self) -> io::Result<Option<Millis>> {
+        Ok(None)
+    }
     /// Returns when what was written before the call, and the length, is durable.
     ///
     /// # Errors

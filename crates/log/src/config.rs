@@ -1,7 +1,7 @@
 //! What the engine needs to know of a topic's and the broker's configuration.
 
 /// Configuration of one partition's log; defaults are Kafka's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is rolled before it grows beyond this.
     pub segment_bytes: u32,
@@ -19,6 +19,36 @@ pub struct LogConfig {
     pub flush_ms: i64,
     /// `file.delete.delay.ms`: how long the files of a removed segment stay.
     pub file_delete_delay_ms: i64,
+    /// `cleanup.policy`: what happens to old records.
+    pub cleanup: Cleanup,
+    /// `retention.ms`: age of a segment's newest record at which it goes; none for ever.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`: size of the log from which its oldest segments go; none for no limit.
+    pub retention_bytes: Option<u64>,
+    /// `min.compaction.lag.ms`: age under which a record is not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: age at which a record has to be compacted.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`: share of bytes that no pass has been over from which the log is compacted.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `delete.retention.ms`: how long compaction keeps a tombstone for readers to see.
+    pub delete_retention_ms: i64,
+}
+
+/// What happens to old records. Both may be true, and neither: then everything stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cleanup {
+    /// Segments go by age and size.
+    pub delete: bool,
+    /// Only the last record of each key stays.
+    pub compact: bool,
+}
+
+impl LogConfig {
+    /// Age at which a segment is rolled: a record that has to be compacted may not stay in the active segment for longer.
+    pub(crate) fn segment_age_max_ms(&self) -> i64 {
+        if self.cleanup.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
+    }
 }
 
 impl Default for LogConfig {
@@ -33,6 +63,13 @@ impl Default for LogConfig {
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             file_delete_delay_ms: 60_000,
+            cleanup: Cleanup { delete: true, compact: false },
+            retention_ms: Some(WEEK_MS),
+            retention_bytes: None,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
+            delete_retention_ms: 24 * 3600 * 1000,
         }
     }
 }

@@ -180,6 +180,18 @@ impl Handle {
         drop(self.file.lock().take());
     }
 
+    /// Takes a file that is open under another name, and will have this one: it stays open until [`Handle::settle`].
+    pub(crate) fn adopt(&self, file: Arc<dyn DiskFile>) {
+        *self.file.lock() = Some(file);
+    }
+
+    /// The file that was adopted has its name now, and can be closed like any other.
+    pub(crate) fn settle(self: &Arc<Self>) {
+        if self.file.lock().is_some() {
+            self.cache.note_opened(self);
+        }
+    }
+
     /// Closes and removes the file; no error where there is none.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 
 mod batch;
 mod checkpoint;
+mod cleaner;
 mod config;
 mod deletions;
 mod dirs;
@@ -21,22 +22,26 @@ mod handles;
 mod index;
 mod log;
 mod producer_state;
+mod retention;
 mod segment;
 mod std_disk;
 
 pub use self::{
     checkpoint::{CheckpointError, meta_properties::MetaProperties},
-    config::{LogConfig, LogDirsConfig},
+    cleaner::{CleanError, CleanStats, CleanerSettings, Pace, plan::Cleanable},
+    config::{Cleanup, LogConfig, LogDirsConfig},
     dirs::{
-        CreateError, DirDescription, DirError, Identity, LogConfigs, LogDirs, OpenError, PartitionDescription, Recovery,
+        CleanReport, CleaningView, CreateError, DirDescription, DirError, Identity, LogConfigs, LogDirs, OpenError,
+        PartitionDescription, Recovery,
     },
     epochs::{EpochEnd, EpochStart},
     flusher::Flushed,
     index::txn_index::AbortedTransaction,
     log::{
-        AppendError, Appended, CutError, Damage, FlushError, LoadError, LoadReport, Log, LogState, LookupError,
-        ReadBound, ReadError, ReadOut, StartPoint, TimestampOffset,
+        AppendError, Appended, CutError, Damage, Expired, FlushError, LoadError, LoadReport, Log, LogState,
+        LookupError, ReadBound, ReadError, ReadOut, StartPoint, TimestampOffset,
     },
     producer_state::{BatchMark, Origin, ProducerError, ProducerView, ToVerify, Verification, VerificationGuard},
+    retention::Reason,
     std_disk::StdDisk,
 };

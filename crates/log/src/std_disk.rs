@@ -12,9 +12,11 @@ use std::{
     },
     path::Path,
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use ottla_disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
+use ottla_types::Millis;
 use rustix::fs::FlockOperation;
 
 /// Owner reads and writes, group reads.
@@ -146,6 +148,11 @@ impl DiskFile for StdFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn modified(&self) -> io::Result<Option<Millis>> {
+        let since_epoch = self.0.metadata()?.modified()?.duration_since(UNIX_EPOCH);
+        Ok(since_epoch.ok().and_then(|time| i64::try_from(time.as_millis()).ok()).map(Millis))
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! - [`BatchHeader`] and [`Batches`] look at batches without touching their records;
 //! - [`Records`] reads uncompressed records in place, [`records_of`] those of any codec;
 //! - [`check_produce`] is what a broker checks before it appends;
-//! - [`BatchBuilder`] makes batches.
+//! - [`BatchBuilder`] makes batches, [`Retainer`] takes records out of them.
 //!
 //! Invariants: bytes from a peer or a disk never panic; no decoder allocates more than a fixed window beside what it is
 //! given; nothing here knows a clock, a socket or a file.
@@ -19,6 +19,7 @@ mod produce;
 mod reader;
 mod record;
 mod records;
+mod retain;
 mod varint;
 mod walk;
 mod window;
@@ -41,3 +42,4 @@ pub use produce::{
 pub use reader::{RecordReader, records_of};
 pub use record::{Headers, Record, RecordError, RecordHeader};
 pub use records::Records;
+pub use retain::{RetainError, Retained, Retainer, emptied};

@@ -47,13 +47,18 @@ impl RecordReader<'_> {
     /// # Errors
     /// Broken records, fewer or more than declared; what comes after an error means nothing, but it ends.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, RecordError> {
+        Ok(self.next_with_bytes()?.map(|(record, _)| record))
+    }
+
+    /// The same, and the record's own bytes without the length before them.
+    pub(crate) fn next_with_bytes(&mut self) -> Result<Option<(Record<'_>, &[u8])>, RecordError> {
         if matches!(&self.source, Source::Stream { found, declared, .. } if found == declared) {
             return self.end();
         }
         self.read()
     }
 
-    fn end(&mut self) -> Result<Option<Record<'_>>, RecordError> {
+    fn end(&mut self) -> Result<Option<(Record<'_>, &[u8])>, RecordError> {
         match std::mem::replace(&mut self.source, Source::Ended) {
             Source::Stream { mut window, .. } => {
                 if window.is_at_end()? {
@@ -66,16 +71,17 @@ impl RecordReader<'_> {
         }
     }
 
-    fn read(&mut self) -> Result<Option<Record<'_>>, RecordError> {
+    fn read(&mut self) -> Result<Option<(Record<'_>, &[u8])>, RecordError> {
         match &mut self.source {
             Source::Ended => Ok(None),
-            Source::InPlace(records) => records.next().transpose(),
+            Source::InPlace(records) => records.next_with_bytes().transpose(),
             Source::Stream { window, base, found, declared } => {
                 let missing = RecordError::Missing { found: *found, declared: *declared };
                 let len = window.record_len()?.ok_or(missing)?;
-                let fields = record::parse(&mut window.whole(len)?)?;
+                let bytes = window.whole(len)?;
+                let fields = record::parse(&mut { bytes })?;
                 *found += 1;
-                Ok(Some(base.record(&fields)))
+                Ok(Some((base.record(&fields), bytes)))
             }
         }
     }

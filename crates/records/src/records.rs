@@ -66,42 +66,50 @@ impl<'a> Records<'a> {
         Ok(Self { base: Base::of(header), rest: body, found: 0, declared, ended: false })
     }
 
-    fn end(&mut self) -> Option<Result<Record<'a>, RecordError>> {
-        self.ended = true;
-        (!self.rest.is_empty()).then_some(Err(RecordError::Trailing))
+    /// The next record, and its own bytes without the length before them.
+    pub(crate) fn next_with_bytes(&mut self) -> Option<Result<(Record<'a>, &'a [u8]), RecordError>> {
+        if self.ended {
+            return None;
+        }
+        if self.found == self.declared {
+            self.ended = true;
+            return (!self.rest.is_empty()).then_some(Err(RecordError::Trailing));
+        }
+        let record = self.read();
+        self.ended = record.is_err();
+        Some(record)
     }
 
-    fn read(&mut self) -> Result<Record<'a>, RecordError> {
+    fn read(&mut self) -> Result<(Record<'a>, &'a [u8]), RecordError> {
         if self.rest.is_empty() {
             return Err(RecordError::Missing { found: self.found, declared: self.declared });
         }
-        let fields = next_fields(&mut self.rest)?;
+        let bytes = next_bytes(&mut self.rest)?;
+        let fields = record::parse(&mut { bytes })?;
         self.found += 1;
-        Ok(self.base.record(&fields))
+        Ok((self.base.record(&fields), bytes))
     }
 }
 
 /// Takes the next record with its length from the front of `rest`.
 #[inline]
 pub(crate) fn next_fields<'a>(rest: &mut &'a [u8]) -> Result<Fields<&'a [u8]>, RecordError> {
-    let len = rest.varint()?;
-    let mut record = rest.take(usize::try_from(len).map_err(|_| RecordError::Length(len))?)?;
+    let mut record = next_bytes(rest)?;
     record::parse(&mut record)
+}
+
+/// The same, not looked into and without its length.
+#[inline]
+pub(crate) fn next_bytes<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordError> {
+    let len = rest.varint()?;
+    rest.take(usize::try_from(len).map_err(|_| RecordError::Length(len))?)
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        if self.found == self.declared {
-            return self.end();
-        }
-        let record = self.read();
-        self.ended = record.is_err();
-        Some(record)
+        Some(self.next_with_bytes()?.map(|(record, _)| record))
     }
 }
 

@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 use ottla_config::TopicConfig;
 use ottla_coordinator::Outcome;
 use ottla_disk::Clock;
-use ottla_log::{AppendError, Appended, CreateError, Log, LogConfig, LogDirs, Origin, ProducerError, Verification};
+use ottla_log::{
+    AppendError, Appended, Cleanup, CreateError, Log, LogConfig, LogDirs, Origin, ProducerError, Verification,
+};
 use ottla_records::{CheckedBatch, ControlType};
 use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, ProducerIdAndEpoch, TopicPartition, Uuid};
 use parking_lot::Mutex;
@@ -280,5 +282,12 @@ fn log_config(topic: &TopicConfig) -> LogConfig {
         flush_messages: topic.flush_messages,
         flush_ms: topic.flush_ms,
         file_delete_delay_ms: topic.file_delete_delay_ms,
+        cleanup: Cleanup { delete: topic.cleanup_policy.delete, compact: topic.cleanup_policy.compact },
+        retention_ms: topic.retention_ms,
+        retention_bytes: topic.retention_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+        min_compaction_lag_ms: topic.min_compaction_lag_ms,
+        max_compaction_lag_ms: topic.max_compaction_lag_ms,
+        min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+        delete_retention_ms: topic.delete_retention_ms,
     }
 }

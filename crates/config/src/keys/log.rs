@@ -41,7 +41,7 @@ pub(super) const KEYS: &[Declaration] = &[
     int("log.cleaner.threads", "1").at_least(0).cluster_wide().honoured("Logs compacted side by side."),
     long("log.cleaner.dedupe.buffer.size", "134217728").cluster_wide().honoured("Memory for the key maps of all compactions."),
     int("log.cleaner.io.buffer.size", "524288").at_least(0).cluster_wide().honoured("Memory for reading and writing of all compactions."),
-    double("log.cleaner.io.buffer.load.factor", "0.9").cluster_wide().accepted("How full Kafka's key map may get."),
+    double("log.cleaner.io.buffer.load.factor", "0.9").cluster_wide().honoured("How full the key map of a compaction may get, 0 to 1."),
     double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308").cluster_wide().honoured("Bytes per second that all compactions together read and write."),
     long("log.cleaner.backoff.ms", "15000").at_least(0).cluster_wide().honoured("Pause when there is nothing to compact."),
     double("log.cleaner.min.cleanable.ratio", "0.5").rule(Rule::Within(0.0, 1.0)).cluster_wide().honoured("Share of uncompacted bytes from which a log is compacted."),

@@ -16,6 +16,8 @@ pub(crate) enum OffsetCheckpoint {
     LogStart,
     /// High watermark.
     HighWatermark,
+    /// Up to where compaction has been.
+    Cleaner,
 }
 
 impl OffsetCheckpoint {
@@ -25,6 +27,7 @@ impl OffsetCheckpoint {
             Self::RecoveryPoint => "recovery-point-offset-checkpoint",
             Self::LogStart => "log-start-offset-checkpoint",
             Self::HighWatermark => "replication-offset-checkpoint",
+            Self::Cleaner => "cleaner-offset-checkpoint",
         }
     }
 

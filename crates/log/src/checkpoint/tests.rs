@@ -23,6 +23,7 @@ fn offset_checkpoints_are_kafkas() {
         (OffsetCheckpoint::RecoveryPoint, "recovery-point-offset-checkpoint"),
         (OffsetCheckpoint::LogStart, "log-start-offset-checkpoint"),
         (OffsetCheckpoint::HighWatermark, "replication-offset-checkpoint"),
+        (OffsetCheckpoint::Cleaner, "cleaner-offset-checkpoint"),
     ] {
         assert!(which.read(&StdDisk, dir.path()).unwrap().is_empty(), "no file, no entries");
         which.write(&StdDisk, dir.path(), &entries).unwrap();

@@ -1,4 +1,4 @@
-//! The checkpoints of a directory: recovery points, log starts, high watermarks.
+//! The checkpoints of a directory: recovery points, log starts, high watermarks, ends of compaction.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -9,7 +9,7 @@ use std::{
 use ottla_types::{Millis, Offset, TopicPartition};
 
 use super::{DataDir, LogDirs, slot::Slot};
-use crate::checkpoint::offsets::OffsetCheckpoint;
+use crate::{CutError, Log, checkpoint::offsets::OffsetCheckpoint};
 
 /// Fingerprints of what the checkpoint files hold, so that nothing is written when nothing changed.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub(super) struct Stored {
     recovery_points: Option<u64>,
     log_starts: Option<u64>,
     high_watermarks: Option<u64>,
+    clean_offsets: Option<u64>,
 }
 
 type Entries = Vec<(TopicPartition, Offset)>;
@@ -32,20 +33,47 @@ impl LogDirs {
             let (points, starts) = self.gather(at)?;
             let mut stored = dir.stored.lock();
             let Stored { recovery_points, log_starts, .. } = &mut *stored;
-            self.store(dir, OffsetCheckpoint::RecoveryPoint, points, recovery_points)?;
+            self.store(dir, OffsetCheckpoint::RecoveryPoint, points.clone(), recovery_points)?;
+            for (partition, point) in points {
+                self.loaded(&partition).into_iter().for_each(|log| log.note_recovery_point(point));
+            }
             self.store(dir, OffsetCheckpoint::LogStart, starts, log_starts)
         })
     }
 
     /// Removes the segments of opened logs that lie wholly below their log start; how many. The log starts are stored
-    /// first: a log whose first segment is missing without a word of it was damaged.
+    /// first: a log whose first segment is missing without a word of it was damaged. So is a recovery point not below the
+    /// new first segment: a recovery trusts no producer snapshot above it, and what the removed segments said of producers
+    /// is nowhere else.
     ///
     /// # Errors
     /// A directory failed.
     pub fn remove_old_segments(&self, now: Millis) -> io::Result<usize> {
-        let starts: Vec<_> = self.loaded_logs().into_iter().map(|log| (log.log_start(), log)).collect();
+        let mut starts: Vec<_> = self.loaded_logs().into_iter().map(|log| (log.log_start(), log)).collect();
+        starts.retain(|(start, log)| log.has_segments_below(*start));
+        // One that cannot be flushed is offline from then on, and keeps what it has.
+        starts.retain(|(start, log)| log.flushed() >= *start || log.flush_sealed().is_ok());
         self.checkpoint()?;
         starts.iter().map(|(start, log)| log.remove_segments_below(*start, now)).sum()
+    }
+
+    /// Lets go, of `logs`, what their `retention.ms` and `retention.bytes` do not keep, and removes it; how many segments.
+    /// A log that fails is told about and left as it is.
+    ///
+    /// # Errors
+    /// A directory failed.
+    pub fn expire(&self, logs: &[Arc<Log>], now: Millis) -> io::Result<usize> {
+        for log in logs {
+            match log.expire_segments(now) {
+                Ok(None) => {}
+                Ok(Some(expired)) => {
+                    tracing::info!(partition = %log.partition(), start = expired.start.0, reason = ?expired.reason, "segments expire");
+                }
+                Err(CutError::NotOnline(_)) => {} // closed meanwhile
+                Err(error) => tracing::warn!(partition = %log.partition(), %error, "retention of a log failed"),
+            }
+        }
+        self.remove_old_segments(now)
     }
 
     /// Stores high watermarks, for the broker to call every few seconds
@@ -63,6 +91,21 @@ impl LogDirs {
             let mut stored = dir.stored.lock();
             self.store(dir, OffsetCheckpoint::HighWatermark, entries, &mut stored.high_watermarks)
         })
+    }
+
+    /// Stores up to where compaction has been in the logs of directory number `at`. A log that it never was in has no entry.
+    pub(super) fn store_clean_offsets(&self, at: usize) -> io::Result<()> {
+        let dir = &self.dirs[at];
+        let clean_to = |slot: &Arc<Slot>| {
+            let offset = slot.loaded().map_or(slot.start().clean_to, |log| log.clean_to())?;
+            Some((slot.partition().clone(), offset))
+        };
+        let mut stored = dir.stored.lock();
+        let entries: Entries = self.slots_in(at).iter().filter_map(clean_to).collect();
+        if entries.is_empty() && stored.clean_offsets.is_none() {
+            return Ok(()); // a directory without compacted logs has no such file
+        }
+        self.store(dir, OffsetCheckpoint::Cleaner, entries, &mut stored.clean_offsets)
     }
 
     fn each_dir(&self, run: impl Fn(usize, &DataDir) -> io::Result<()>) -> io::Result<()> {

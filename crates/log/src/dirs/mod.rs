@@ -7,6 +7,7 @@
 //! recovery point never passes what was flushed, and the files beside the log are up to it before it is stored.
 
 mod checkpoints;
+mod cleaning;
 mod close;
 mod name;
 mod open;
@@ -26,8 +27,9 @@ use ottla_disk::{Disk, DiskLock, Space};
 use ottla_types::{BrokerEpoch, Millis, TopicName, TopicPartition, Uuid};
 use parking_lot::{Mutex, RwLock};
 
+pub use self::cleaning::{CleanReport, CleaningView};
 pub use self::open::{DirError, Identity, OpenError, Recovery};
-use self::{checkpoints::Stored, name::Aside, slot::Slot};
+use self::{checkpoints::Stored, cleaning::Cleaning, name::Aside, slot::Slot};
 use crate::{
     LoadError, Log, LogConfig, LogDirsConfig, StartPoint,
     checkpoint::{CheckpointError, partition_metadata},
@@ -55,6 +57,7 @@ pub struct LogDirs {
     dirs: Vec<DataDir>,
     partitions: RwLock<HashMap<TopicPartition, Arc<Slot>>>,
     strays: AtomicUsize,
+    cleaning: Cleaning,
 }
 
 /// One data directory.
@@ -242,6 +245,8 @@ impl LogDirs {
             None => self.disk().rename(slot.dir(), &to)?,
         }
         self.env.deletions.add_directory(to, now);
+        self.forget_cleaning(partition);
+        self.store_clean_offsets(slot.dir_index())?;
         Ok(())
     }
 

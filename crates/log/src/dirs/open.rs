@@ -17,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     DataDir, LogConfigs, LogDirs,
     checkpoints::Stored,
+    cleaning::Cleaning,
     name::{DirKind, kind_of},
     slot::Slot,
 };
@@ -134,6 +135,7 @@ impl LogDirs {
             dirs,
             partitions: RwLock::new(partitions),
             strays: AtomicUsize::new(strays),
+            cleaning: Cleaning::default(),
         };
         let recoveries = this.recover(now)?;
         this.forget_clean_stop()?;
@@ -214,6 +216,7 @@ struct OpenedDir {
     recovery_points: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
     high_watermarks: HashMap<TopicPartition, Offset>,
+    clean_offsets: HashMap<TopicPartition, Offset>,
 }
 
 impl OpenedDir {
@@ -227,6 +230,7 @@ impl OpenedDir {
                 recovery_point: offset(&self.recovery_points, partition),
                 log_start: offset(&self.log_starts, partition),
                 high_watermark: offset(&self.high_watermarks, partition),
+                clean_to: self.clean_offsets.get(partition).copied(),
                 clean,
             };
             Slot::new(partition.clone(), at, self.data.path.join(partition.to_string()).into(), start, None)
@@ -271,6 +275,7 @@ fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> 
         recovery_points: OffsetCheckpoint::RecoveryPoint.read(disk, path)?,
         log_starts: OffsetCheckpoint::LogStart.read(disk, path)?,
         high_watermarks: OffsetCheckpoint::HighWatermark.read(disk, path)?,
+        clean_offsets: OffsetCheckpoint::Cleaner.read(disk, path)?,
     })
 }
 

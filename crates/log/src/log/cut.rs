@@ -74,11 +74,17 @@ impl Log {
         Ok(self.log_start())
     }
 
+    /// Whether segments lie wholly below `start`.
+    pub(crate) fn has_segments_below(&self, start: Offset) -> bool {
+        self.segments.load().get(1).is_some_and(|second| second.base() <= start)
+    }
+
     /// Removes segments that lie wholly below `start`, a log start that is stored; how many. The active segment stays.
     ///
     /// # Errors
     /// As the file system says; what could not be removed is gone from the log all the same.
     pub(crate) fn remove_segments_below(&self, start: Offset, now: Millis) -> io::Result<usize> {
+        let _no_flush = self.flushing.lock(); // it would miss the files and take the log for broken
         let writer = self.writer.lock();
         let segments = self.segments.load_full();
         let kept_from = segments.windows(2).take_while(|pair| pair[1].base() <= start).count();
@@ -223,6 +229,7 @@ impl Log {
     fn set_end(&self, end: Offset) {
         self.high_watermark.fetch_min(end.0, Ordering::AcqRel);
         self.flushed.fetch_min(end.0, Ordering::AcqRel);
+        self.clean_to.fetch_min(end.0, Ordering::AcqRel);
         self.log_start.fetch_min(end.0, Ordering::AcqRel);
         self.log_end.store(end.0, Ordering::Release);
     }
@@ -246,7 +253,7 @@ impl Log {
         Ok(())
     }
 
-    fn remove_snapshots(&self, goes: impl Fn(Offset) -> bool) -> io::Result<()> {
+    pub(super) fn remove_snapshots(&self, goes: impl Fn(Offset) -> bool) -> io::Result<()> {
         self.remove_files(|offset, kind| kind == FileKind::Snapshot && goes(offset))
     }
 

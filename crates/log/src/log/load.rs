@@ -19,7 +19,7 @@ use ottla_types::{Millis, Offset, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 
 use self::recovery::Recovered;
-use super::{Log, LogEnv, LogState, NO_OFFSET, Writer, lookup::batch_bytes, roll};
+use super::{Log, LogEnv, LogState, NO_OFFSET, Writer, compact::NEVER_CLEANED, lookup::batch_bytes, roll};
 use crate::{
     LogConfig,
     batch::marker_of,
@@ -45,6 +45,8 @@ pub struct StartPoint {
     pub log_start: Offset,
     /// High watermark.
     pub high_watermark: Offset,
+    /// Up to where compaction has been, if it has.
+    pub clean_to: Option<Offset>,
     /// Whether the log was closed; then nothing is scanned.
     pub clean: bool,
 }
@@ -286,6 +288,8 @@ impl Loaded {
             high_watermark: AtomicI64::new(high_watermark.0),
             first_unstable: AtomicI64::new(first_unstable),
             flushed: AtomicI64::new(flushed.0),
+            recovery_point: AtomicI64::new(start.recovery_point.min(flushed).0),
+            clean_to: AtomicI64::new(start.clean_to.map_or(NEVER_CLEANED, |offset| offset.0)),
             dirty_since: AtomicI64::new(if flushed < self.log_end { loading.now.0 } else { Millis::NONE.0 }),
             state: AtomicU8::new(state as u8),
             names_dirty: AtomicBool::new(self.created || self.report.recovered),

@@ -1,6 +1,6 @@
 //! Offsets by time.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use ottla_disk::DiskFile;
 use ottla_types::{LeaderEpoch, Millis, Offset};
@@ -35,20 +35,8 @@ impl Log {
     /// # Errors
     /// The log cannot be read.
     pub fn offset_for_timestamp(&self, timestamp: Millis) -> Result<Option<TimestampOffset>, LookupError> {
-        let log_start = self.log_start();
         self.check_open()?;
-        for segment in self.segments.load().iter() {
-            let failed = |error| ReadError::of(segment, error);
-            let largest = segment.largest_timestamp().map_err(failed)?;
-            if largest.is_none_or(|largest| largest.timestamp < timestamp) {
-                continue;
-            }
-            let start = segment.start_for_timestamp(timestamp, log_start)?;
-            if let Some(found) = find_from(segment, start, timestamp, log_start).map_err(failed)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        self.over_segments(|segments| first_of(segments, timestamp, self.log_start()))
     }
 
     /// The first record with the largest timestamp of the log; none in a log without records that have one.
@@ -58,11 +46,14 @@ impl Log {
     pub fn max_timestamp_offset(&self) -> Result<Option<TimestampOffset>, LookupError> {
         self.check_open()?;
         let log_start = self.log_start();
-        let mut best: Option<Millis> = None;
-        for segment in self.segments.load().iter() {
-            let largest = segment.largest_timestamp().map_err(|error| ReadError::of(segment, error))?;
-            best = best.max(largest.map(|largest| largest.timestamp));
-        }
+        let best = self.over_segments(|segments| {
+            let mut best: Option<Millis> = None;
+            for segment in segments {
+                let largest = segment.largest_timestamp().map_err(|error| ReadError::of(segment, error))?;
+                best = best.max(largest.map(|largest| largest.timestamp));
+            }
+            Ok::<_, LookupError>(best)
+        })?;
         match best {
             Some(best) if best.0 >= 0 && log_start < self.log_end() => self.offset_for_timestamp(best),
             _ => Ok(None),
@@ -72,6 +63,25 @@ impl Log {
     fn check_open(&self) -> Result<(), LookupError> {
         if self.state() == LogState::Closed { Err(ReadError::Closed) } else { Ok(()) }
     }
+}
+
+fn first_of(
+    segments: &[Arc<Segment>],
+    timestamp: Millis,
+    from: Offset,
+) -> Result<Option<TimestampOffset>, LookupError> {
+    for segment in segments {
+        let failed = |error| ReadError::of(segment, error);
+        let largest = segment.largest_timestamp().map_err(failed)?;
+        if largest.is_none_or(|largest| largest.timestamp < timestamp) {
+            continue;
+        }
+        let start = segment.start_for_timestamp(timestamp, from)?;
+        if let Some(found) = find_from(segment, start, timestamp, from).map_err(failed)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn find_from(

@@ -7,12 +7,15 @@
 //! - after a write that could not be undone, or a flush that failed, the log is offline until it is opened again.
 
 mod append;
+mod compact;
 mod cut;
+mod expire;
 mod flush;
 mod load;
 mod lookup;
 mod read;
 mod roll;
+mod swap;
 
 use std::{
     io,
@@ -31,6 +34,7 @@ use parking_lot::{Mutex, RwLock};
 pub use self::{
     append::{AppendError, Appended},
     cut::CutError,
+    expire::Expired,
     flush::FlushError,
     load::{Damage, LoadError, LoadReport, StartPoint},
     lookup::{LookupError, TimestampOffset},
@@ -88,6 +92,10 @@ pub struct Log {
     high_watermark: AtomicI64,
     first_unstable: AtomicI64,
     flushed: AtomicI64,
+    /// The stored recovery point.
+    recovery_point: AtomicI64,
+    /// Up to where compaction has been, −1 for nowhere.
+    clean_to: AtomicI64,
     /// When the oldest record that is not flushed was appended, −1 for none.
     dirty_since: AtomicI64,
     state: AtomicU8,
@@ -173,6 +181,22 @@ impl Log {
         Offset(self.flushed.load(Ordering::Acquire))
     }
 
+    /// The recovery point that is stored: never above [`Log::flushed`].
+    #[must_use]
+    pub(crate) fn recovery_point(&self) -> Offset {
+        Offset(self.recovery_point.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn note_recovery_point(&self, stored: Offset) {
+        self.recovery_point.store(stored.0, Ordering::Release);
+    }
+
+    /// Whether all is well.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.state() == LogState::Online
+    }
+
     /// Moves the high watermark up to `to`, at most to the log end; what it is then. It never moves back here.
     pub fn advance_high_watermark(&self, to: Offset) -> Offset {
         let to = to.min(self.log_end());
@@ -206,7 +230,7 @@ impl Log {
     /// # Errors
     /// As the file system says.
     pub fn size(&self) -> io::Result<u64> {
-        self.segments.load().iter().map(|segment| segment.size()).sum()
+        self.over_segments(|segments| segments.iter().map(|segment| segment.size()).sum())
     }
 
     /// Base offsets of all segments, oldest first.
@@ -273,6 +297,17 @@ impl Log {
         let mut writer = self.writer.lock();
         if writer.producers.len() > 0 {
             writer.producers.expire(now, expiration_ms);
+        }
+    }
+
+    /// Looks at the segments, and again where some of them were removed or replaced under the look.
+    fn over_segments<T, E>(&self, look: impl Fn(&[Arc<Segment>]) -> Result<T, E>) -> Result<T, E> {
+        loop {
+            let segments = self.segments.load();
+            let looked = look(&segments);
+            if Arc::ptr_eq(&segments, &self.segments.load()) {
+                return looked; // else once more: each time round the list is another one
+            }
         }
     }
 

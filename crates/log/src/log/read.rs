@@ -101,6 +101,17 @@ impl Log {
     /// # Errors
     /// The offset is not in the log, or the log cannot be read.
     pub fn read(&self, from: Offset, bytes_max: usize, min_one: bool, bound: ReadBound) -> Result<ReadOut, ReadError> {
+        // A segment may be removed or replaced while it is looked at; then the log has changed, and is looked at anew.
+        loop {
+            let before = self.segments.load();
+            let read = self.read_once(from, bytes_max, min_one, bound);
+            if Arc::ptr_eq(&before, &self.segments.load()) {
+                return read;
+            }
+        }
+    }
+
+    fn read_once(&self, from: Offset, bytes_max: usize, min_one: bool, bound: ReadBound) -> Result<ReadOut, ReadError> {
         let mut out = self.look(from)?;
         let end = match bound {
             ReadBound::LogEnd => out.log_end,

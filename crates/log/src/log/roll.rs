@@ -33,7 +33,7 @@ fn is_due(active: &Active, batch: &BatchHeader, config: &LogConfig, jitter_ms: i
         _ => now.since(active.created),
     };
     active.size + batch.size_in_bytes() as u64 > u64::from(config.segment_bytes)
-        || age_ms > config.segment_ms.saturating_sub(jitter_ms)
+        || age_ms > config.segment_age_max_ms().saturating_sub(jitter_ms)
         || active.index_full(config)
 }
 
@@ -59,7 +59,7 @@ impl Log {
     }
 
     /// An empty active segment that cannot take the batch gives way to the new one.
-    fn roll_to(&self, writer: &mut Writer, base: Offset, now: Millis) -> io::Result<()> {
+    pub(super) fn roll_to(&self, writer: &mut Writer, base: Offset, now: Millis) -> io::Result<()> {
         let old = Arc::clone(&writer.active);
         let empty = old.with_active(|active| active.size) == Some(0);
         if empty && old.base() == base {
@@ -115,7 +115,7 @@ impl Log {
 /// What is taken off `segment.ms` for the segment that begins at `base`: up to `segment.jitter.ms`, different from
 /// partition to partition and from segment to segment, the same whenever it is asked for.
 pub(super) fn jitter_ms(config: &LogConfig, partition: &TopicPartition, base: Offset) -> i64 {
-    let most = config.segment_jitter_ms.clamp(0, config.segment_ms.max(0));
+    let most = config.segment_jitter_ms.clamp(0, config.segment_age_max_ms().max(0));
     if most == 0 {
         return 0;
     }

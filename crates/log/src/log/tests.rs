@@ -4,8 +4,10 @@ use bytes::Bytes;
 use ottla_records::{BatchBuilder, BatchHeader, Batches, CheckedBatch, HEADER_LEN};
 use ottla_types::{PartitionIndex, ProducerEpoch, ProducerIdAndEpoch, TopicName};
 
+mod compaction;
 mod faults;
 mod recovery;
+mod retention;
 mod transactions;
 
 use super::*;

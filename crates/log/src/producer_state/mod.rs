@@ -139,6 +139,14 @@ pub struct ProducerView {
     pub transaction_start: Option<Offset>,
 }
 
+/// What a producer's next batch is checked against, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastRecord {
+    /// Offset of its last record of data; none where only a marker is known.
+    pub(crate) offset: Option<Offset>,
+    pub(crate) epoch: ProducerEpoch,
+}
+
 /// The state of all producers of a partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProducerStates {
@@ -290,6 +298,15 @@ impl ProducerStates {
         self.producers
             .retain(|_, entry| entry.transaction_start.is_some() || now.since(entry.last_timestamp) < expiration_ms);
         self.verifications.expire(now, expiration_ms);
+    }
+
+    /// The last record of each producer.
+    pub(crate) fn last_records(&self) -> HashMap<ProducerId, LastRecord> {
+        let last = |entry: &ProducerEntry| LastRecord {
+            offset: entry.last().map(|mark| mark.last_offset),
+            epoch: entry.epoch,
+        };
+        self.producers.iter().map(|(&id, entry)| (id, last(entry))).collect()
     }
 
     /// Number of producers, and of verifications under way.

@@ -32,6 +32,7 @@ use self::{
 };
 use crate::{
     AbortedTransaction,
+    cleaner::CleanedSegment,
     handles::{Handle, HandleCache},
     index::{self, Entry, Lookup, offset_index::OffsetEntry, time_index::TimeEntry, txn_index},
 };
@@ -99,6 +100,31 @@ impl Segment {
         segment.txn_index.remove()?;
         *segment.active.lock() = Some(Box::new(Active::new(base, now)));
         Ok(segment)
+    }
+
+    /// The sealed segment that a compacted copy is. Its files need not have their names yet.
+    pub(crate) fn of_copy(handles: &Arc<HandleCache>, dir: &Arc<Path>, copy: CleanedSegment) -> Self {
+        let has_txn_index = copy.files.iter().any(|(kind, _)| *kind == FileKind::TxnIndex);
+        let segment = Self::new(handles, dir, copy.base, has_txn_index);
+        *segment.sealed.lock() = Sealed { size: Some(copy.size), largest: Some(copy.largest) };
+        segment.note_synced(copy.size);
+        for (kind, file) in copy.files {
+            match kind {
+                FileKind::Log => segment.log.adopt(file),
+                FileKind::OffsetIndex => segment.offset_index.adopt(file),
+                FileKind::TimeIndex => segment.time_index.adopt(file),
+                FileKind::TxnIndex => segment.txn_index.adopt(file),
+                FileKind::Snapshot => {}
+            }
+        }
+        segment
+    }
+
+    /// The files of the copy have their names.
+    pub(crate) fn settle(&self) {
+        for handle in [&self.log, &self.offset_index, &self.time_index, &self.txn_index] {
+            handle.settle();
+        }
     }
 
     /// First offset that the segment may hold.
@@ -309,6 +335,28 @@ impl Segment {
         Ok(largest)
     }
 
+    /// Largest timestamp of the first batch; none where there is no batch.
+    ///
+    /// # Errors
+    /// As the file system says, or where the batch is damaged.
+    pub(crate) fn first_timestamp(&self) -> Result<Option<Millis>, WalkError> {
+        if let Some(first) = self.with_active(|active| active.first_timestamp) {
+            return Ok(first);
+        }
+        let (file, size) = (self.log.get()?, self.size()?);
+        let first = HeaderWalk::new(&*file, 0, size, HEADER_LEN).next().transpose()?;
+        Ok(first.map(|placed| placed.header.max_timestamp))
+    }
+
+    /// Bytes of the offset index and of the time index.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn index_bytes(&self) -> io::Result<(u64, u64)> {
+        let bytes = |handle: &Arc<Handle>| handle.get_if_exists()?.map_or(Ok(0), |file| file.len());
+        Ok((bytes(&self.offset_index)?, bytes(&self.time_index)?))
+    }
+
     fn last_time_entry(&self) -> io::Result<Option<LargestTimestamp>> {
         let Some(file) = self.time_index.get_if_exists()? else { return Ok(None) };
         let Some(last) = index::count::<TimeEntry>(&*file)?.checked_sub(1) else { return Ok(None) };
@@ -437,6 +485,14 @@ impl Segment {
     pub(crate) fn retire(&self) -> io::Result<Vec<PathBuf>> {
         let handles = [&self.log, &self.offset_index, &self.time_index, &self.txn_index];
         handles.into_iter().filter_map(|handle| handle.retire().transpose()).collect()
+    }
+
+    /// When the log file last changed, where the file system tells.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn modified(&self) -> io::Result<Option<Millis>> {
+        self.log.get()?.modified()
     }
 
     /// Closes the files; they open again when they are used.

@@ -36,7 +36,17 @@ pub(crate) fn file_name(offset: Offset, kind: FileKind) -> String {
     format!("{:020}.{}", offset.0, kind.suffix())
 }
 
-/// The other way round; none for a name that is not of this form.
+/// Name of a file that compaction is writing.
+pub(crate) fn cleaned_name(offset: Offset, kind: FileKind) -> String {
+    file_name(offset, kind) + ".cleaned"
+}
+
+/// Name of a file that takes the place of those of one or several segments.
+pub(crate) fn swap_name(offset: Offset, kind: FileKind) -> String {
+    file_name(offset, kind) + ".swap"
+}
+
+/// The other way round of [`file_name`]; none for a name that is not of this form.
 pub(crate) fn parse_file_name(name: &str) -> Option<(Offset, FileKind)> {
     let (digits, suffix) = name.split_once('.')?;
     if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {

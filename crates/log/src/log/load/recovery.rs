@@ -54,8 +54,9 @@ pub(super) fn run(loading: &Loading, segments: &mut Vec<Segment>) -> io::Result<
     let first = segments.partition_point(|segment| segment.base() < point).saturating_sub(1);
     let mut kept = segments.len();
     for (at, segment) in segments.iter().enumerate().skip(first) {
-        // Segments begin where the one before ended; a later beginning means that batches were lost in between.
-        if at > first && segment.base() > recovered.log_end {
+        // Segments begin where the one before ended; a later beginning means that batches were lost in between, unless
+        // compaction took them: it keeps below the recovery point.
+        if at > first && segment.base() > recovered.log_end.max(point) {
             recovered.report.hole = true;
             kept = at;
             break;

@@ -85,16 +85,29 @@ fn settle(loading: &Loading, names: &[String]) -> io::Result<bool> {
             swaps.push((name, base, kind));
         }
     }
-    for (name, base, _) in swaps.iter().filter(|(_, _, kind)| *kind == FileKind::Log) {
-        remove_replaced(loading, names, name, *base)?;
-    }
-    for (name, base, kind) in swaps {
-        loading.disk().rename(&loading.dir.join(name), &loading.dir.join(file_name(base, kind)))?;
-    }
+    finish_swaps(loading, names, &swaps)?;
     if any {
         loading.disk().sync_dir(&loading.dir)?;
     }
     Ok(any)
+}
+
+/// Goes on where `Log::replace_segments` was interrupted, in its order: while a log file waits for its name, what stands
+/// under the final names belongs to the segments that go; it gets its name durably before any other file does.
+fn finish_swaps(loading: &Loading, names: &[String], swaps: &[(&String, Offset, FileKind)]) -> io::Result<()> {
+    let name = |(name, base, kind): (&String, Offset, FileKind)| {
+        loading.disk().rename(&loading.dir.join(name), &loading.dir.join(file_name(base, kind)))
+    };
+    let (logs, others): (Vec<_>, Vec<_>) = swaps.iter().copied().partition(|(_, _, kind)| *kind == FileKind::Log);
+    for (name, base, _) in &logs {
+        remove_replaced(loading, names, name, *base)?;
+    }
+    if !logs.is_empty() {
+        loading.disk().sync_dir(&loading.dir)?;
+        logs.into_iter().try_for_each(name)?;
+        loading.disk().sync_dir(&loading.dir)?;
+    }
+    others.into_iter().try_for_each(name)
 }
 
 /// Removes the segments that begin within the swapped-in one.

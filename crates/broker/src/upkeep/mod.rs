@@ -1,6 +1,10 @@
 //! Work that comes round: idle connections, `flush.ms`, checkpoints, files whose delay before removal is over.
 //!
-//! One task for all of it; what touches the disk runs on the blocking pool.
+//! One task for all of it, and one for [`retention`], which may take long; what touches the disk runs on the blocking pool.
+
+pub(crate) mod cleaners;
+pub(crate) mod retention;
+mod throttle;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,0 +1,187 @@
+//! Compaction in the background: `log.cleaner.threads` threads, each of which takes the dirtiest log that is due, and waits
+//! for `log.cleaner.backoff.ms` when there is none.
+//!
+//! Threads of their own: a pass reads and writes for minutes, and would keep a thread of the blocking pool from shorter
+//! work. Settings are read before each pass, so that a change of them needs no restart.
+//!
+//! Invariant: after [`Cleaners::stop`] no pass runs, and none waits.
+
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use ottla_config::CleanerConfig;
+use ottla_log::{CleanError, CleanReport, CleanStats, CleanerSettings, Log};
+use parking_lot::{Condvar, Mutex};
+
+use super::throttle::Throttle;
+use crate::{node::Node, random};
+
+/// How often there is a look at whether there are as many threads as there should be.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The cleaning threads of a broker.
+#[derive(Debug)]
+pub(crate) struct Cleaners {
+    node: Arc<Node>,
+    digest_key: [u8; 16],
+    began: Instant,
+    throttle: Mutex<Throttle>,
+    stopped: Mutex<bool>,
+    wake: Condvar,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Cleaners {
+    pub(crate) fn new(node: Arc<Node>) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            digest_key: random::bytes(),
+            began: Instant::now(),
+            throttle: Mutex::default(),
+            stopped: Mutex::new(false),
+            wake: Condvar::new(),
+            threads: Mutex::default(),
+        })
+    }
+
+    /// Keeps as many threads as the settings say; never returns. Does nothing where `log.cleaner.enable` is off.
+    pub(crate) async fn run(self: Arc<Self>) {
+        if !self.node.settings.logs.cleaner_enable {
+            return std::future::pending().await;
+        }
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            looks.tick().await;
+            self.keep_threads();
+        }
+    }
+
+    /// Threads beyond the number end by themselves after their pass; one that died is replaced.
+    fn keep_threads(self: &Arc<Self>) {
+        let mut threads = self.threads.lock();
+        for number in 0..self.config().threads {
+            if threads.get(number).is_some_and(|thread| !thread.is_finished()) {
+                continue;
+            }
+            if number < threads.len() {
+                self.node.metrics.cleaner.dead_threads.inc();
+            }
+            let this = Arc::clone(self);
+            let thread = std::thread::Builder::new().name(format!("log-cleaner-{number}"));
+            match thread.spawn(move || this.work(number)) {
+                Ok(thread) if number < threads.len() => threads[number] = thread,
+                Ok(thread) => threads.push(thread),
+                Err(error) => tracing::error!(%error, "no thread for compaction"),
+            }
+        }
+        let wanted = self.config().threads;
+        while threads.len() > wanted && threads.last().is_some_and(JoinHandle::is_finished) {
+            threads.pop();
+        }
+    }
+
+    /// Ends passes and threads; returns when they have ended. To be called where blocking is allowed.
+    pub(crate) fn stop(&self) {
+        *self.stopped.lock() = true;
+        self.wake.notify_all();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            let _ = thread.join(); // a panic there has been reported already
+        }
+    }
+
+    fn config(&self) -> CleanerConfig {
+        CleanerConfig::of(&self.node.replicas.config())
+    }
+
+    fn work(&self, number: usize) {
+        let mut found = false;
+        loop {
+            let config = self.config();
+            let wait = if found { Duration::ZERO } else { Duration::from_millis(config.backoff_ms) };
+            if self.wait(wait).is_break() || number >= config.threads {
+                return;
+            }
+            found = self.round(&config);
+        }
+    }
+
+    /// Waits for `time`; ends early at the stop.
+    fn wait(&self, time: Duration) -> ControlFlow<()> {
+        let until = Instant::now().checked_add(time);
+        let mut stopped = self.stopped.lock();
+        while !*stopped {
+            match until {
+                Some(until) if Instant::now() >= until => return ControlFlow::Continue(()),
+                Some(until) => drop(self.wake.wait_until(&mut stopped, until)),
+                None => self.wake.wait(&mut stopped),
+            }
+        }
+        ControlFlow::Break(())
+    }
+
+    /// One pass over the dirtiest log; whether there was one and it was done.
+    fn round(&self, config: &CleanerConfig) -> bool {
+        let threads = config.threads.max(1);
+        let settings = CleanerSettings {
+            dedupe_bytes: config.dedupe_buffer_bytes / threads,
+            load_factor: config.io_buffer_load_factor,
+            io_bytes: config.io_buffer_bytes / threads / 2,
+            digest_key: self.digest_key,
+        };
+        let mut pace = |bytes| {
+            let now = self.began.elapsed();
+            let wait = self.throttle.lock().spend(now, bytes, config.io_max_bytes_per_second);
+            self.wait(wait)
+        };
+        let began = Instant::now();
+        let now = self.node.clock.now();
+        match self.node.dirs.clean_dirtiest(&self.compacted_logs(), &settings, now, &mut pace) {
+            Some(report) => self.tell(&report, began.elapsed()),
+            None => false,
+        }
+    }
+
+    /// The logs of compacted topics; those that were not used since the start are opened for it.
+    fn compacted_logs(&self) -> Vec<Arc<Log>> {
+        let topics = self.node.replicas.topics().into_iter().filter(|topic| topic.config().cleanup_policy.compact);
+        let partitions = topics.flat_map(|topic| topic.partitions());
+        partitions.filter_map(|partition| partition.log().ok().cloned()).collect()
+    }
+
+    fn tell(&self, report: &CleanReport, took: Duration) -> bool {
+        let CleanReport { partition, result } = report;
+        match result {
+            Ok(stats) => {
+                self.count(stats, took);
+                tracing::info!(%partition, ?stats, ?took, "compacted");
+                return true;
+            }
+            Err(CleanError::Changed | CleanError::Stopped) => {
+                tracing::debug!(%partition, "a compaction ended early");
+                return false;
+            }
+            Err(error @ CleanError::Damaged { .. }) => {
+                tracing::error!(%partition, %error, "the partition cannot be compacted, and keeps growing");
+            }
+            Err(error @ CleanError::Io(_)) => tracing::warn!(%partition, %error, "a compaction failed"),
+        }
+        self.node.metrics.cleaner.failed_passes.inc();
+        false
+    }
+
+    fn count(&self, stats: &CleanStats, took: Duration) {
+        let metrics = &self.node.metrics.cleaner;
+        metrics.passes.inc();
+        metrics.bytes_read.inc_by(stats.bytes_read);
+        metrics.bytes_written.inc_by(stats.bytes_written);
+        metrics.bytes_removed.inc_by(stats.bytes_before.saturating_sub(stats.bytes_after));
+        metrics.records_removed.inc_by(stats.records_before.saturating_sub(stats.records_after));
+        metrics.last.seconds.set(took.as_secs_f64());
+        metrics.last.recopy_percent.set(100.0 * stats.bytes_written as f64 / stats.bytes_read.max(1) as f64);
+        metrics.last.map_percent.set(f64::from(stats.map_percent));
+    }
+}
