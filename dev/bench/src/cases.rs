@@ -26,6 +26,8 @@ pub(crate) enum Work {
     Latency(u32),
     /// Heartbeats and commits of so many groups with so many members each.
     Groups(u32, u32),
+    /// Restart so many members of one group one after the other; of the consumer protocol, else of the classic one.
+    Rolling(u32, bool),
     /// Receive from a socket and write to a file, without a broker.
     BareReceive,
     /// Send a file with `sendfile`, without a broker.
@@ -82,10 +84,10 @@ const fn header_only(name: &'static str, work: Work) -> Case {
 
 use Client::{Bare, Java, Librdkafka};
 use Sending::{Copied, Sendfile};
-use Work::{BareRange, Consume, ConsumerPerf, Groups, Latency, Produce};
+use Work::{BareRange, Consume, ConsumerPerf, Groups, Latency, Produce, Rolling};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 36] = [
+pub(crate) const ALL: [Case; 38] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile),
     case("range-4k-copied", BareRange(4 << 10, Copied)),
@@ -110,6 +112,8 @@ pub(crate) const ALL: [Case; 36] = [
     case("consume-1k-perf", ConsumerPerf(1024)),
     case("latency-1k-java", Latency(1024)),
     case("groups-1000x10", Groups(1000, 10)),
+    case("rolling-50-classic", Rolling(50, false)),
+    case("rolling-50-consumer", Rolling(50, true)),
     case("produce-100b-acks1-librdkafka", Produce(Librdkafka, 100, "1")),
     case("produce-100b-acksall-librdkafka", Produce(Librdkafka, 100, "all")),
     header_only("produce-100b-header-librdkafka", Produce(Librdkafka, 100, "all")),

@@ -11,7 +11,6 @@ use ottla_peer::run;
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{BATCH_BYTES, CLIENT_JVM, FETCH_BYTES, LINGER_MS, PARTITIONS};
-use crate::worker::groups::Commits;
 
 const DEADLINE: Duration = Duration::from_secs(600);
 
@@ -73,10 +72,10 @@ fn consumer_perf(text: &str) -> Result<(u64, f64)> {
     Ok((column(4)?.parse()?, column(9)?.parse()?))
 }
 
-/// Runs the members of many groups to their end.
-pub(crate) fn crowd(arguments: &[&str]) -> Result<Commits> {
+/// Runs a protocol driver of this program to its end, and reads what it measured.
+pub(crate) fn driver<T: serde::de::DeserializeOwned>(job: &str, arguments: &[&str]) -> Result<T> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["worker", "groups"]).args(arguments);
+    command.args(["worker", job]).args(arguments);
     let output = run::run(&mut command, DEADLINE)?.success()?;
     let line = output.text();
     serde_json::from_str(line.trim()).with_context(|| format!("no report in {line:?}"))

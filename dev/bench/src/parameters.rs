@@ -4,6 +4,8 @@ use serde::Serialize;
 
 /// Partitions of every topic.
 pub(crate) const PARTITIONS: i32 = 6;
+/// Partitions for each member of a group that is rolled.
+pub(crate) const PARTITIONS_PER_MEMBER: u32 = 2;
 /// What a Kafka client is given as its batch size and linger, librdkafka and Java alike.
 pub(crate) const BATCH_BYTES: u32 = 131_072;
 /// See [`BATCH_BYTES`].
@@ -14,8 +16,13 @@ pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
 pub(crate) const FETCH_BYTES: u32 = 1_048_576;
 /// Options of every Java client.
 pub(crate) const CLIENT_JVM: [&str; 5] = ["-Xms512M", "-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
-/// Both brokers delete the files of a deleted topic soon, so that one case's data is not written to disk in the next.
-pub(crate) const BROKER_PROPERTIES: [(&str, &str); 1] = [("log.segment.delete.delay.ms", "1000")];
+/// Both brokers delete the files of a deleted topic soon, so that one case's data is not written to disk in the next, and have
+/// members of the consumer protocol heartbeat as often as those of the classic protocol that are rolled.
+pub(crate) const BROKER_PROPERTIES: [(&str, &str); 3] = [
+    ("log.segment.delete.delay.ms", "1000"),
+    ("group.consumer.min.heartbeat.interval.ms", "1000"),
+    ("group.consumer.heartbeat.interval.ms", "1000"),
+];
 /// Processors of the broker and of the client where they are kept apart.
 pub(crate) const CONFINED: (&str, &str) = ("0", "1");
 

@@ -13,7 +13,9 @@ use serde::Serialize;
 use crate::brokers::{Broker, Side};
 use crate::cases::{Case, Client, Sending, Work};
 use crate::clients::{self, JavaLoad, Latencies, Measured};
-use crate::parameters::{CONFINED, LINGER_MS, PARTITIONS, Parameters};
+use crate::parameters::{CONFINED, LINGER_MS, PARTITIONS, PARTITIONS_PER_MEMBER, Parameters};
+use crate::worker::groups::Commits;
+use crate::worker::rolling::Rolled;
 
 const GB: f64 = 1e9;
 const MB: f64 = 1e6;
@@ -130,6 +132,7 @@ impl Session<'_> {
             Work::Latency(size) => self.latency(size),
             Work::ConsumerPerf(size) => self.consumer_perf(size),
             Work::Groups(groups, members) => self.groups(groups, members),
+            Work::Rolling(members, consumer) => self.rolling(members, consumer),
             Work::StartStop | Work::BareReceive | Work::BareSendfile | Work::BareRange(..) => Ok(BTreeMap::new()),
         }
     }
@@ -248,7 +251,8 @@ impl Session<'_> {
         let (partitions, seconds) = (PARTITIONS.to_string(), self.parameters.group_seconds.to_string());
         let (groups, members) = (groups.to_string(), members.to_string());
         let bootstrap = self.broker.bootstrap();
-        let commits = clients::crowd(&[&bootstrap, &topic, &partitions, &groups, &members, &seconds])?;
+        let commits: Commits =
+            clients::driver("groups", &[&bootstrap, &topic, &partitions, &groups, &members, &seconds])?;
         let after = self.broker.usage()?;
         clients::worker(&["delete", &bootstrap, &topic], None)?;
         Ok(BTreeMap::from([
@@ -258,6 +262,26 @@ impl Session<'_> {
             ("join_seconds", commits.join_seconds),
             ("broker_cpu_s", after.cpu_seconds - before.cpu_seconds),
             ("rss_mb", after.resident_bytes as f64 / MB),
+        ]))
+    }
+
+    fn rolling(&mut self, members: u32, consumer: bool) -> Result<BTreeMap<&'static str, f64>> {
+        self.topics += 1;
+        let topic = format!("bench-{}", self.topics);
+        let before = self.broker.usage()?;
+        let (partitions, members) = ((members * PARTITIONS_PER_MEMBER).to_string(), members.to_string());
+        let bootstrap = self.broker.bootstrap();
+        let protocol: &[&str] = if consumer { &["--consumer"] } else { &[] };
+        let arguments = [&[bootstrap.as_str(), &topic, &partitions, &members], protocol].concat();
+        let rolled: Rolled = clients::driver("rolling", &arguments)?;
+        let after = self.broker.usage()?;
+        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        Ok(BTreeMap::from([
+            ("roll_seconds", rolled.seconds),
+            ("idle_seconds", rolled.idle_seconds),
+            ("longest_idle_ms", rolled.longest_idle_ms),
+            ("standstill_seconds", rolled.standstill_seconds),
+            ("broker_cpu_s", after.cpu_seconds - before.cpu_seconds),
         ]))
     }
 

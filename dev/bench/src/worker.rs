@@ -13,6 +13,8 @@ mod bare;
 mod fetch;
 pub(crate) mod groups;
 mod librdkafka;
+mod link;
+pub(crate) mod rolling;
 
 /// A job and its parameters.
 #[derive(Debug, Subcommand)]
@@ -29,6 +31,8 @@ pub(crate) enum Job {
     Fetch { bootstrap: SocketAddr, topic: String, records: u64, passes: u64 },
     /// Members of many groups
     Groups(groups::Crowd),
+    /// A rolling restart of the members of one group
+    Rolling(rolling::Roll),
     /// Receives and writes to a file
     BareReceive { bytes: u64, file: PathBuf },
     /// Sends to a bare receiver
@@ -52,6 +56,10 @@ pub(crate) fn run(job: &Job) -> Result<()> {
     let measured = match job {
         Job::Groups(crowd) => {
             println!("{}", serde_json::to_string(&groups::run(crowd)?)?);
+            return Ok(());
+        }
+        Job::Rolling(roll) => {
+            println!("{}", serde_json::to_string(&rolling::run(roll)?)?);
             return Ok(());
         }
         Job::Create { bootstrap, topic, settings } => librdkafka::create(bootstrap, topic, settings)?,

@@ -6,17 +6,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use ottla_testkit::Wire;
+use anyhow::{Result, ensure};
 use ottla_wire::messages::{
-    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, FindCoordinatorRequest, FindCoordinatorResponse,
-    OffsetCommitRequest, OffsetCommitResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, OffsetCommitRequest, OffsetCommitResponse,
     consumer_group_heartbeat_request::TopicPartitions,
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
 };
-use ottla_wire::{ApiRequest, Message, frame};
 use serde::{Deserialize, Serialize};
+
+use super::link::Link;
 
 const CONNECTIONS: usize = 8;
 /// Version with a member id of the client's making.
@@ -25,13 +23,8 @@ const HEARTBEAT: i16 = 1;
 const COMMIT: i16 = 9;
 /// Time between a member's heartbeats, and between its commits.
 const PERIOD: Duration = Duration::from_secs(5);
-/// Version with several keys.
-const FIND: i16 = 4;
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Rounds of heartbeats until every member must have its assignment.
 const ROUNDS_MAX: usize = 200;
-/// Codes that ask to come again.
-const TRY_AGAIN: [i16; 3] = [14, 15, 16];
 
 /// Who is there and for how long it is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -94,15 +87,14 @@ pub(crate) fn run(crowd: &Crowd) -> Result<Commits> {
 /// One connection with its members.
 struct Lane<'a> {
     crowd: &'a Crowd,
-    wire: Wire,
-    correlation: i32,
+    link: Link,
     members: Vec<Member>,
 }
 
 impl<'a> Lane<'a> {
     fn joined(crowd: &'a Crowd, lane: usize) -> Result<Self> {
-        let mut this = Self { crowd, wire: Wire::connect(crowd.bootstrap)?, correlation: 0, members: Vec::new() };
-        this.find_coordinator()?;
+        let mut this = Self { crowd, link: Link::connect(crowd.bootstrap)?, members: Vec::new() };
+        this.link.find_coordinator("crowd-0")?;
         let start = Instant::now();
         for group in (lane..crowd.groups).step_by(CONNECTIONS) {
             for member in 0..crowd.members {
@@ -133,17 +125,6 @@ impl<'a> Lane<'a> {
             std::thread::sleep(Duration::from_millis(200));
         }
         anyhow::bail!("the groups did not settle")
-    }
-
-    /// Which also has the broker make its topic; there is only one broker.
-    fn find_coordinator(&mut self) -> Result<()> {
-        let request =
-            FindCoordinatorRequest { coordinator_keys: vec!["crowd-0".into()], ..FindCoordinatorRequest::default() };
-        let code =
-            |response: &FindCoordinatorResponse| response.coordinators.first().map_or(-1, |found| found.error_code);
-        let response = self.exchange_again(&request, FIND, code)?;
-        ensure!(code(&response) == 0, "no coordinator: error {}", code(&response));
-        Ok(())
     }
 
     fn steady(mut self, until: Instant) -> Result<(Vec<Duration>, u64)> {
@@ -182,7 +163,8 @@ impl<'a> Lane<'a> {
             ..ConsumerGroupHeartbeatRequest::default()
         };
         let response: ConsumerGroupHeartbeatResponse =
-            self.exchange_again(&request, HEARTBEAT, |response: &ConsumerGroupHeartbeatResponse| response.error_code)?;
+            self.link
+                .exchange_again(&request, HEARTBEAT, |response: &ConsumerGroupHeartbeatResponse| response.error_code)?;
         ensure!(response.error_code == 0, "heartbeat: error {}: {:?}", response.error_code, response.error_message);
         let member = &mut self.members[at];
         member.epoch = response.member_epoch;
@@ -224,40 +206,8 @@ impl<'a> Lane<'a> {
                 .max()
                 .unwrap_or(0)
         };
-        let response = self.exchange_again(&request, COMMIT, code)?;
+        let response = self.link.exchange_again(&request, COMMIT, code)?;
         ensure!(code(&response) == 0, "commit: error {}", code(&response));
         Ok(())
-    }
-
-    /// Asks until the coordinator is there.
-    fn exchange_again<Q: ApiRequest, A: Message>(
-        &mut self,
-        request: &Q,
-        version: i16,
-        code: impl Fn(&A) -> i16,
-    ) -> Result<A> {
-        let begin = Instant::now();
-        loop {
-            let answer = self.exchange(request, version)?;
-            if !TRY_AGAIN.contains(&code(&answer)) || begin.elapsed() > PATIENCE {
-                return Ok(answer);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn exchange<Q: ApiRequest, A: Message>(&mut self, request: &Q, version: i16) -> Result<A> {
-        self.correlation += 1;
-        let encoded = frame::encode_request(version, self.correlation, Some("crowd"), request)?;
-        let mut bytes = Vec::new();
-        for segment in &encoded.segments {
-            let ottla_wire::Segment::Bytes(part) = segment else { continue };
-            bytes.extend_from_slice(part);
-        }
-        self.wire.send_bytes(&bytes)?;
-        let answer = self.wire.read_frame(PATIENCE)?.context("the broker closed the connection")?;
-        let (correlation, mut body) = frame::parse_response(Q::API, version, Bytes::from(answer))?;
-        ensure!(correlation == self.correlation, "an answer to another request");
-        Ok(A::decode(&mut body, version)?)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ottla_conformance::groups::{LONG_SESSION_MS, Member, Protocol, wait};
@@ -14,10 +15,14 @@ use ottla_types::ErrorCode;
 use crate::classic::{Classic, at_coordinator, await_state, commit, committed, settled};
 use crate::feed::Group;
 
+/// Several heartbeats, and a look at the metadata.
+const HEARTBEATS: Duration = Duration::from_millis(1_200);
+
 /// How a broker ends.
 type End = fn(&mut Broker) -> Result<()>;
 
 pub(crate) fn run(suite: &mut Suite, broker: &mut Broker) {
+    suite.case("nothing_else_is_a_rebalance", || quiet(broker));
     let ends: [(&str, End); 2] = [("killed", Broker::kill), ("restarted", Broker::stop)];
     for (name, end) in ends {
         suite.case(&format!("broker_{name}_in_steady_state"), || steady(broker, end));
@@ -48,6 +53,47 @@ fn steady(broker: &mut Broker, end: End) -> Result<()> {
     for (group, [first, second]) in &groups {
         group.send(400)?;
         group.await_read(&[first, second])?;
+    }
+    let after = noticed(&groups);
+    ensure!(before == after, "changes of assignments: {before:?} before, {after:?} after");
+    for (_, members) in &mut groups {
+        members.iter_mut().try_for_each(Member::leave)?;
+    }
+    Ok(())
+}
+
+/// Groups of all kinds at work while all else changes: settings, other topics, other groups, the start of the log.
+fn quiet(broker: &Broker) -> Result<()> {
+    let mut groups = Vec::new();
+    for protocol in Protocol::ALL {
+        let mut group = Group::new(broker, protocol, LONG_SESSION_MS, 4)?;
+        let members = [group.member()?, group.member()?];
+        groups.push((group, members));
+    }
+    for (group, [first, second]) in &groups {
+        group.await_owned(&[first, second])?;
+        group.send(400)?;
+        group.await_read(&[first, second])?;
+    }
+    let noticed = |groups: &[(Group, [Member; 2])]| -> Vec<usize> {
+        groups.iter().flat_map(|(_, members)| members.iter().map(Member::changes)).collect()
+    };
+    let before = noticed(&groups);
+    for (group, _) in &groups {
+        group.disturb()?;
+    }
+    let mut other = Classic::new(&broker.bootstrap(), &broker.topic("group"), &groups[0].0.topic)?;
+    let joined = other.join()?;
+    ensure!(joined.error_code == 0, "{joined:?}");
+    other.sync_alone(&[0])?;
+    ensure!(other.leave()? == 0, "the other group's member cannot leave");
+    // What the members read now comes after several heartbeats of theirs and looks at the metadata.
+    for _ in 0..3 {
+        std::thread::sleep(HEARTBEATS);
+        for (group, [first, second]) in &groups {
+            group.send(100)?;
+            group.await_read(&[first, second])?;
+        }
     }
     let after = noticed(&groups);
     ensure!(before == after, "changes of assignments: {before:?} before, {after:?} after");

@@ -8,11 +8,16 @@ use ottla_conformance::Broker;
 use ottla_conformance::groups::{Journal, Member, Protocol, wait};
 use ottla_conformance::raw::Raw;
 use ottla_conformance::rust_client::{PATIENCE, config, create_topic};
+use ottla_types::Uuid;
+use ottla_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
+use ottla_wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use ottla_wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
+/// The kind of resource whose configuration is a topic's.
+const TOPIC_RESOURCE: i8 = 2;
 /// The kind of resource whose configuration is a group's.
 const GROUP_RESOURCE: i8 = 32;
 
@@ -76,6 +81,26 @@ impl Group {
         Ok(())
     }
 
+    /// Changes what is none of the group's business: settings of its topic, another topic, the start of a log.
+    pub(crate) fn disturb(&self) -> Result<()> {
+        set(&self.bootstrap, TOPIC_RESOURCE, &self.topic, ("max.message.bytes", "900000"))?;
+        set(&self.bootstrap, TOPIC_RESOURCE, &self.topic, ("retention.ms", "3600000"))?;
+        let other = format!("{}-other", self.topic);
+        create_topic(&self.bootstrap, &other, 2, &[])?;
+        let mut raw = Raw::connect(&self.bootstrap)?;
+        let partition = DeleteRecordsPartition { partition_index: 0, offset: -1 };
+        let topic = DeleteRecordsTopic { name: self.topic.clone(), partitions: vec![partition] };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 30_000 };
+        let answer = raw.ask(2, &request)?;
+        let errors = answer.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.error_code);
+        ensure!(errors.max() == Some(0), "records cannot be deleted");
+        let topic = DeleteTopicState { name: Some(other), topic_id: Uuid::ZERO };
+        let request = DeleteTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
+        let answer = raw.ask(6, &request)?;
+        ensure!(answer.responses.iter().all(|response| response.error_code == 0), "{answer:?}");
+        Ok(())
+    }
+
     /// Waits until these own every partition, each one once, and everybody has some.
     pub(crate) fn await_owned(&self, members: &[&Member]) -> Result<()> {
         let all: BTreeSet<i32> = (0..self.partitions).collect();
@@ -119,13 +144,13 @@ impl Group {
 
 /// `consumer.session.timeout.ms` of one group, which no member can set itself.
 fn set_session(bootstrap: &str, group: &str, session_ms: u32) -> Result<()> {
-    let config = AlterableConfig {
-        name: "consumer.session.timeout.ms".to_owned(),
-        config_operation: 0,
-        value: Some(session_ms.to_string()),
-    };
-    let resource =
-        AlterConfigsResource { resource_type: GROUP_RESOURCE, resource_name: group.to_owned(), configs: vec![config] };
+    set(bootstrap, GROUP_RESOURCE, group, ("consumer.session.timeout.ms", &session_ms.to_string()))
+}
+
+/// Sets one configuration.
+fn set(bootstrap: &str, kind: i8, name: &str, (key, value): (&str, &str)) -> Result<()> {
+    let config = AlterableConfig { name: key.to_owned(), config_operation: 0, value: Some(value.to_owned()) };
+    let resource = AlterConfigsResource { resource_type: kind, resource_name: name.to_owned(), configs: vec![config] };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     let answer = Raw::connect(bootstrap)?.ask(1, &request)?;
     ensure!(answer.responses.iter().all(|response| response.error_code == 0), "{answer:?}");
