@@ -567,3 +567,26 @@ fn a_full_disk_ends_a_pass_and_the_log_stays_whole() {
     let report = world.dirs.clean_dirtiest(&logs, &settings(64), Millis(world.now), &mut pace).unwrap();
     assert!(report.result.unwrap().records_after < 20);
 }
+
+/// A pass that failed may leave files whose names say "nothing was decided"; they must not be there when a later pass has
+/// decided, or a restart would undo it after the old segments are gone.
+#[test]
+fn what_a_failed_pass_left_does_not_undo_a_later_one() {
+    let mut ops = vec![Op::Transactional(2, 1, 300), Op::End(2, false)];
+    ops.extend((0..40).map(|i| Op::Put(vec![(i % 8, 200)], 0)));
+    for at in 0..40 {
+        let mut world = world_of(&ops).unwrap();
+        let expected = world.values();
+        let stray = Path::new("/data/t-0/00000000000000000000.txnindex.cleaned");
+        world.disk.open(stray, ottla_disk::OpenMode::Create).unwrap();
+        world.disk.sync_dir(Path::new("/data/t-0")).unwrap();
+        world.disk.crash_at(world.disk.mutations() + at);
+        let logs = [Arc::clone(&world.log)];
+        let mut pace = |_| ControlFlow::Continue(());
+        let _ = world.dirs.clean_dirtiest(&logs, &settings(64), Millis(world.now), &mut pace);
+        let found = world.disk.crash(at);
+        world.reopen_after_crash(found).unwrap();
+        assert_eq!(world.values(), expected);
+        world.check().unwrap_or_else(|error| panic!("mutation {at}: {error}"));
+    }
+}

@@ -3,8 +3,8 @@
 //! As long as batches come as they stand in the group's first segment, nothing is written: a group that compaction leaves
 //! as it is costs no writing at all, and one that changes late has its beginning copied when the change comes.
 //!
-//! Invariants: what is finished is durable, names included; what is dropped unfinished leaves no file that matters, for
-//! the next opening of the log removes every `.cleaned` file.
+//! Invariant: what is finished is durable, names included. What is dropped unfinished may leave files; the next pass begins
+//! with their removal, as does the next opening of the log, for a `.cleaned` file says that nothing was decided yet.
 
 use std::{
     io::{self, IoSlice},
@@ -146,7 +146,7 @@ impl<'a> Output<'a> {
     }
 
     /// Writes what is left and makes all of it durable.
-    pub(super) fn finish(mut self) -> io::Result<CleanedSegment> {
+    pub(super) fn finish(&mut self) -> io::Result<CleanedSegment> {
         self.touch()?;
         self.flush()?;
         self.active.push_time_entry();
@@ -171,7 +171,7 @@ impl<'a> Output<'a> {
     }
 
     /// Removes what was written.
-    pub(super) fn discard(self) {
+    pub(super) fn discard(&self) {
         for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TxnIndex] {
             // What cannot be removed now is removed when the log is opened next.
             let _ = self.disk.remove_file(&self.path(kind));

@@ -114,24 +114,18 @@ impl<'a, 'p> Pass<'a, 'p> {
         let (first, io_bytes) = (&group[0], self.input.settings.io_bytes);
         let mut output =
             Output::new(self.input.disk, self.input.dir, first.base(), first.file()?, self.input.config, io_bytes);
-        let copied = self.copy_into(group, &mut output);
-        let untouched = output.is_untouched() && group.len() == 1;
-        match copied {
-            Ok(()) if !untouched => {
-                let cleaned = output.finish()?;
-                self.stats.bytes_after += cleaned.size;
-                self.stats.bytes_written += cleaned.size;
-                Ok(Some(cleaned))
-            }
-            Ok(()) => {
+        let copied = self.copy_into(group, &mut output).and_then(|()| {
+            let untouched = output.is_untouched() && group.len() == 1;
+            if untouched { Ok(None) } else { Ok(Some(output.finish()?)) }
+        });
+        match &copied {
+            Ok(copy) => {
                 self.stats.bytes_after += output.size();
-                Ok(None)
+                self.stats.bytes_written += copy.as_ref().map_or(0, |copy| copy.size);
             }
-            Err(error) => {
-                output.discard();
-                Err(error)
-            }
+            Err(_) => output.discard(),
         }
+        copied
     }
 
     fn copy_into(&mut self, group: &[Arc<Segment>], output: &mut Output<'_>) -> Result<(), CleanError> {

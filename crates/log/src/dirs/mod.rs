@@ -265,6 +265,8 @@ impl LogDirs {
         self.disk().rename(slot.dir(), &to)?;
         self.disk().sync_dir(&self.dirs[slot.dir_index()].path)?;
         self.strays.fetch_add(1, Ordering::AcqRel);
+        self.forget_cleaning(partition);
+        self.store_clean_offsets(slot.dir_index())?;
         Ok(to)
     }
 

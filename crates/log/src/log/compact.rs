@@ -11,7 +11,7 @@ use crate::{
         CleanError, CleanStats, CleanerSettings, Pace, Pass, PassInput,
         plan::{self, Cleanable, LogFacts, SegmentFacts, SourceFacts},
     },
-    segment::{Segment, walk::WalkError},
+    segment::{Segment, name::CLEANED_SUFFIX, walk::WalkError},
 };
 
 /// No pass has been over the log.
@@ -59,6 +59,7 @@ impl Log {
         let Some(first) = sources.first() else {
             return Ok(CleanStats { from: todo.from, to: todo.from, ..CleanStats::default() });
         };
+        self.remove_unfinished()?;
         let gone = |error| if self.holds(&sources) { error } else { CleanError::Changed };
         let config = self.config.load_full();
         let input = PassInput {
@@ -86,6 +87,17 @@ impl Log {
         }
         self.clean_to.store(to.0, Ordering::Release);
         Ok(pass.stats)
+    }
+}
+
+impl Log {
+    /// Removes what an earlier pass left that did not end well. A restart takes such a file for the word that no copy has
+    /// taken the place of its group yet, so none may be there when one does.
+    fn remove_unfinished(&self) -> io::Result<()> {
+        for entry in self.disk().list(&self.dir)?.into_iter().filter(|entry| entry.name.ends_with(CLEANED_SUFFIX)) {
+            self.disk().remove_file(&self.dir.join(&entry.name))?;
+        }
+        Ok(())
     }
 }
 

@@ -36,9 +36,12 @@ pub(crate) fn file_name(offset: Offset, kind: FileKind) -> String {
     format!("{:020}.{}", offset.0, kind.suffix())
 }
 
+/// What the name of a file ends with that compaction is writing.
+pub(crate) const CLEANED_SUFFIX: &str = ".cleaned";
+
 /// Name of a file that compaction is writing.
 pub(crate) fn cleaned_name(offset: Offset, kind: FileKind) -> String {
-    file_name(offset, kind) + ".cleaned"
+    file_name(offset, kind) + CLEANED_SUFFIX
 }
 
 /// Name of a file that takes the place of those of one or several segments.
