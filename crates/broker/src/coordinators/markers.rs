@@ -70,6 +70,14 @@ enum Fate {
     Fenced,
 }
 
+/// Partitions by what became of them.
+#[derive(Default)]
+struct Passed {
+    done: Vec<TopicPartition>,
+    fenced: Vec<TopicPartition>,
+    again: Vec<TopicPartition>,
+}
+
 impl Markers {
     pub(crate) fn new(
         transactions: Arc<Transactions>,
@@ -131,66 +139,64 @@ impl Markers {
         }
     }
 
-    async fn settle(self: Arc<Self>, shard: Shard, order: MarkerOrder) {
-        let MarkerOrder { transactional_id, producer, outcome, decided, transaction_version, mut partitions } = order;
-        let coordinator_epoch = shard.partition().leader_epoch().0;
-        let marker = Marker { producer, outcome, coordinator_epoch, transaction_version };
-        let mut pauses = 0;
-        loop {
-            let (done, fenced, left) = self.pass(&marker, partitions).await;
-            partitions = left;
-            self.waiting.fetch_sub(done.len() + fenced.len(), Ordering::Relaxed);
-            if !fenced.is_empty() {
-                tracing::error!(
-                    transactional_id,
-                    ?fenced,
-                    coordinator_epoch,
-                    "a newer coordinator has ended a transaction here"
-                );
+    async fn settle(self: Arc<Self>, shard: Shard, mut order: MarkerOrder) {
+        let marker = Marker {
+            producer: order.producer,
+            outcome: order.outcome,
+            coordinator_epoch: shard.partition().leader_epoch().0,
+            transaction_version: order.transaction_version,
+        };
+        for pause in 1.. {
+            let passed = self.pass(&marker, std::mem::take(&mut order.partitions)).await;
+            order.partitions = passed.again;
+            self.waiting.fetch_sub(passed.done.len() + passed.fenced.len(), Ordering::Relaxed);
+            if !passed.fenced.is_empty() {
+                let id = &order.transactional_id;
+                tracing::error!(transactional_id = id, partitions = ?passed.fenced, "a newer coordinator has written there");
             }
-            if !done.is_empty() {
-                let (id, request) = (transactional_id.clone(), transactional_id.clone());
-                let request = TransactionRequest::MarkersWritten {
-                    transactional_id: request,
-                    producer,
-                    decided,
-                    partitions: done,
-                };
-                // Where nobody takes it, the order is given anew by whoever does.
-                let _ = self.transactions.ask(&id, request).await;
-            }
-            if partitions.is_empty() {
+            self.report(&order, passed.done).await;
+            if order.partitions.is_empty() {
                 break;
             }
             tokio::time::sleep(AGAIN).await;
-            pauses += 1;
-            if pauses % COMPLAIN_EVERY == 0 {
-                tracing::warn!(transactional_id, ?partitions, "partitions do not take the marker of a transaction");
+            if pause % COMPLAIN_EVERY == 0 {
+                let id = &order.transactional_id;
+                tracing::warn!(transactional_id = id, partitions = ?order.partitions, "no marker of a transaction is taken");
             }
             if !self.transactions.is_current(&shard) {
-                self.waiting.fetch_sub(partitions.len(), Ordering::Relaxed);
+                self.waiting.fetch_sub(order.partitions.len(), Ordering::Relaxed);
                 break;
             }
         }
         self.settled.notify_waiters();
     }
 
-    /// Tries all of `partitions` at once: those that are done, those that are another's, those that are left.
-    async fn pass(
-        &self,
-        marker: &Marker,
-        partitions: Vec<TopicPartition>,
-    ) -> (Vec<TopicPartition>, Vec<TopicPartition>, Vec<TopicPartition>) {
+    /// Tells the shard. Where nobody takes it, the order is given anew by whoever does.
+    async fn report(&self, order: &MarkerOrder, done: Vec<TopicPartition>) {
+        if done.is_empty() {
+            return;
+        }
+        let request = TransactionRequest::MarkersWritten {
+            transactional_id: order.transactional_id.clone(),
+            producer: order.producer,
+            decided: order.decided,
+            partitions: done,
+        };
+        let _ = self.transactions.ask(&order.transactional_id, request).await;
+    }
+
+    /// Tries all of `partitions` at once.
+    async fn pass(&self, marker: &Marker, partitions: Vec<TopicPartition>) -> Passed {
         let writing: Vec<_> = partitions.iter().map(|partition| self.write(partition, marker)).collect();
-        let (mut done, mut fenced, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let mut passed = Passed::default();
         for (partition, written) in partitions.into_iter().zip(writing) {
             match self.fate(&partition, marker, written.await) {
-                Fate::Done => done.push(partition),
-                Fate::Fenced => fenced.push(partition),
-                Fate::Again => left.push(partition),
+                Fate::Done => passed.done.push(partition),
+                Fate::Fenced => passed.fenced.push(partition),
+                Fate::Again => passed.again.push(partition),
             }
         }
-        (done, fenced, left)
+        passed
     }
 
     fn fate(&self, partition: &TopicPartition, marker: &Marker, written: Result<(), ErrorCode>) -> Fate {
