@@ -28,6 +28,8 @@ pub(crate) enum Work {
     Groups(u32, u32),
     /// Restart so many members of one group one after the other; of the consumer protocol, else of the classic one.
     Rolling(u32, bool),
+    /// Consume 1 KB, transform, produce in transactions that are committed at an interval of so many milliseconds.
+    Transactions(u32),
     /// Receive from a socket and write to a file, without a broker.
     BareReceive,
     /// Send a file with `sendfile`, without a broker.
@@ -84,10 +86,10 @@ const fn header_only(name: &'static str, work: Work) -> Case {
 
 use Client::{Bare, Java, Librdkafka};
 use Sending::{Copied, Sendfile};
-use Work::{BareRange, Consume, ConsumerPerf, Groups, Latency, Produce, Rolling};
+use Work::{BareRange, Consume, ConsumerPerf, Groups, Latency, Produce, Rolling, Transactions};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 38] = [
+pub(crate) const ALL: [Case; 41] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile),
     case("range-4k-copied", BareRange(4 << 10, Copied)),
@@ -114,6 +116,9 @@ pub(crate) const ALL: [Case; 38] = [
     case("groups-1000x10", Groups(1000, 10)),
     case("rolling-50-classic", Rolling(50, false)),
     case("rolling-50-consumer", Rolling(50, true)),
+    case("transactions-1k-10ms-java", Transactions(10)),
+    case("transactions-1k-100ms-java", Transactions(100)),
+    case("transactions-1k-1s-java", Transactions(1_000)),
     case("produce-100b-acks1-librdkafka", Produce(Librdkafka, 100, "1")),
     case("produce-100b-acksall-librdkafka", Produce(Librdkafka, 100, "all")),
     header_only("produce-100b-header-librdkafka", Produce(Librdkafka, 100, "all")),

@@ -39,6 +39,18 @@ pub(crate) struct Latencies {
     pub(crate) p999: f64,
 }
 
+/// What copying in transactions gave.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct Copied {
+    /// As fast as it went.
+    #[serde(flatten)]
+    pub(crate) measured: Measured,
+    /// Half of the records could be read in the output sooner, at a fixed rate.
+    pub(crate) p50_ms: f64,
+    /// 99 of 100.
+    pub(crate) p99_ms: f64,
+}
+
 /// Runs this program as a worker to its end.
 pub(crate) fn worker(arguments: &[&str], cpus: Option<&str>) -> Result<Measured> {
     let mut command = Command::new(std::env::current_exe()?);
@@ -152,16 +164,28 @@ pub(crate) fn java_consume(
     records: u64,
     cpus: Option<&str>,
 ) -> Result<Measured> {
-    let classes = tempfile::tempdir()?;
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/ConsumeAssigned.java");
-    jars.compile(&[source], classes.path())?;
-    let mut command = jars.jvm().options(&CLIENT_JVM).classes(classes.path()).class("ottla.bench.ConsumeAssigned");
     let numbers = [PARTITIONS.to_string(), records.to_string(), FETCH_BYTES.to_string()];
-    command.args([bootstrap, topic]).args(numbers);
-    let output = run::run(&mut on_cpus(command, cpus), DEADLINE)?.success()?;
-    let measured = parse(&output.text())?;
+    let arguments = [&[bootstrap.to_owned(), topic.to_owned()], &numbers[..]].concat();
+    let measured = parse(&own_java(jars, "ConsumeAssigned", &arguments, cpus)?)?;
     ensure!(measured.records == records, "{} of {records} records", measured.records);
     Ok(measured)
+}
+
+/// Our Java program that copies in transactions.
+pub(crate) fn java_copy(jars: &Jars, arguments: &[String], cpus: Option<&str>) -> Result<Copied> {
+    let text = own_java(jars, "CopyTransactions", arguments, cpus)?;
+    serde_json::from_str(text.lines().last().unwrap_or_default()).with_context(|| format!("no report in {text:?}"))
+}
+
+/// What a Java program of ours printed.
+fn own_java(jars: &Jars, class: &str, arguments: &[String], cpus: Option<&str>) -> Result<String> {
+    let classes = tempfile::tempdir()?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("java/{class}.java"));
+    jars.compile(&[source], classes.path())?;
+    let jvm = jars.jvm().options(&CLIENT_JVM).classes(classes.path());
+    let mut command = jvm.class(&format!("ottla.bench.{class}"));
+    command.args(arguments);
+    Ok(run::run(&mut on_cpus(command, cpus), DEADLINE)?.success()?.text())
 }
 
 /// Arguments that librdkafka's workers share.

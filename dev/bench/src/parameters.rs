@@ -41,6 +41,12 @@ pub(crate) struct Parameters {
     pub(crate) latency_seconds: u64,
     /// Seconds for which groups send heartbeats and commit, after all have joined.
     pub(crate) group_seconds: u64,
+    /// Records of 1 KB that are copied in transactions as fast as it goes, a third of them to warm up.
+    pub(crate) transaction_records: u64,
+    /// Records per second that are copied in transactions when latency is measured.
+    pub(crate) transaction_records_per_second: u64,
+    /// Seconds of that, after as many to warm up.
+    pub(crate) transaction_seconds: u64,
     /// Bytes that a bare `sendfile` and a bare reader move; a whole number of payloads.
     pub(crate) bare_bytes: u64,
     /// Seconds after the start until an idle broker's memory is read.
@@ -57,6 +63,9 @@ impl Parameters {
             latency_records_per_second: 20_000,
             latency_seconds: 20,
             group_seconds: 20,
+            transaction_records: 300_000,
+            transaction_records_per_second: 5_000,
+            transaction_seconds: 15,
             bare_bytes: 4_000_000_000,
             idle_seconds: 5,
         }
@@ -69,6 +78,8 @@ impl Parameters {
             payload_bytes: 100_000_000,
             latency_seconds: 3,
             group_seconds: 5,
+            transaction_records: 60_000,
+            transaction_seconds: 3,
             bare_bytes: 1_000_000_000,
             idle_seconds: 2,
             ..Parameters::full()

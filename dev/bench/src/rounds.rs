@@ -133,6 +133,7 @@ impl Session<'_> {
             Work::ConsumerPerf(size) => self.consumer_perf(size),
             Work::Groups(groups, members) => self.groups(groups, members),
             Work::Rolling(members, consumer) => self.rolling(members, consumer),
+            Work::Transactions(interval_ms) => self.transactions(interval_ms),
             Work::StartStop | Work::BareReceive | Work::BareSendfile | Work::BareRange(..) => Ok(BTreeMap::new()),
         }
     }
@@ -283,6 +284,32 @@ impl Session<'_> {
             ("standstill_seconds", rolled.standstill_seconds),
             ("broker_cpu_s", after.cpu_seconds - before.cpu_seconds),
         ]))
+    }
+
+    /// The broker's CPU counts the records at a fixed rate too.
+    fn transactions(&mut self, interval_ms: u32) -> Result<BTreeMap<&'static str, f64>> {
+        let size = 1024;
+        let full = self.filled(size)?;
+        let (input, output) = (self.topic(&[])?, self.topic(&[])?);
+        let parameters = self.parameters;
+        let records = parameters.transaction_records.min(self.records(size));
+        let (rate, seconds) = (parameters.transaction_records_per_second, parameters.transaction_seconds);
+        let numbers = [PARTITIONS as u64, u64::from(interval_ms), records, rate, seconds, u64::from(size)];
+        let mut arguments = vec![self.broker.bootstrap(), full, input.clone(), output.clone()];
+        arguments.extend(numbers.iter().map(u64::to_string));
+        let mut latencies = (0.0, 0.0);
+        let mut metrics = self.observe(size, || {
+            let copied = clients::java_copy(&self.jars, &arguments, self.client_cpus)?;
+            latencies = (copied.p50_ms, copied.p99_ms);
+            // What was copied at the fixed rate was served too.
+            let records_in_all = copied.measured.records_in_all + 2 * rate * seconds;
+            Ok(Measured { records_in_all, ..copied.measured })
+        })?;
+        metrics.extend([("p50_ms", latencies.0), ("p99_ms", latencies.1)]);
+        for topic in [input, output] {
+            clients::worker(&["delete", &self.broker.bootstrap(), &topic], None)?;
+        }
+        Ok(metrics)
     }
 
     fn latency(&mut self, size: u32) -> Result<BTreeMap<&'static str, f64>> {

@@ -88,6 +88,24 @@ impl Broker {
         }
     }
 
+    /// Stops it in its tracks until [`resume`](Broker::resume).
+    pub fn pause(&mut self) -> Result<()> {
+        match &mut self.kind {
+            Kind::Ottla(ottla) => Ok(ottla.process.as_mut().map_or(Ok(()), BrokerProcess::pause)?),
+            Kind::Kafka(kafka) => kafka.pause(),
+            Kind::External => bail!("this broker is not ours to pause"),
+        }
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) -> Result<()> {
+        match &mut self.kind {
+            Kind::Ottla(ottla) => Ok(ottla.process.as_mut().map_or(Ok(()), BrokerProcess::resume)?),
+            Kind::Kafka(kafka) => kafka.resume(),
+            Kind::External => bail!("this broker is not ours to resume"),
+        }
+    }
+
     /// Stops cleanly. An error when the broker had died before, or does not stop.
     pub fn stop(&mut self) -> Result<()> {
         match &mut self.kind {

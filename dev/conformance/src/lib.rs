@@ -10,6 +10,7 @@
 //! | `OTTLA_BOOTSTRAP=HOST:PORT` | one that runs already; cases that stop it are left out |
 
 pub mod broker;
+pub mod crew;
 pub mod dump;
 pub mod go;
 pub mod groups;

@@ -100,6 +100,16 @@ impl Kafka {
         self.process.as_ref().map_or(Ok(Usage::default()), Process::usage)
     }
 
+    /// Stops it in its tracks until [`resume`](Kafka::resume).
+    pub fn pause(&self) -> Result<()> {
+        self.process.as_ref().map_or(Ok(()), Process::pause)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) -> Result<()> {
+        self.process.as_ref().map_or(Ok(()), Process::resume)
+    }
+
     /// kill -9.
     pub fn kill(&mut self) -> Result<()> {
         self.process.take().map_or(Ok(()), |mut process| process.kill())

@@ -60,6 +60,20 @@ impl Process {
         }
     }
 
+    /// Stops it in its tracks (SIGSTOP) until [`resume`](Process::resume).
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`pause`](Process::pause).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).with_context(|| format!("{signal:?}"))
+    }
+
     /// Kills it (SIGKILL) and waits until it is gone.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
