@@ -100,7 +100,6 @@ impl Transactional {
             transaction_timeout_ms: TIMEOUT_MS,
             producer_id,
             producer_epoch,
-            ..InitProducerIdRequest::default()
         };
         let version = self.of(4, 5);
         let mut got = (-1, -1);
@@ -262,7 +261,7 @@ impl Transactional {
         let marker = WritableTxnMarker { transaction_version, ..marker };
         let answer = self.raw.ask(version, &WriteTxnMarkersRequest { markers: vec![marker] })?;
         let partitions = answer.markers.iter().flat_map(|it| &it.topics).flat_map(|topic| &topic.partitions);
-        Ok(partitions.map(|partition| partition.error_code).next().context("no partition in the answer")?)
+        partitions.map(|partition| partition.error_code).next().context("no partition in the answer")
     }
 
     fn became(&mut self, producer: (i64, i16)) {
