@@ -12,6 +12,7 @@ mod transactions;
 mod worker;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use ottla_peer::java::Jars;
@@ -45,17 +46,33 @@ impl Language {
     }
 }
 
-/// The crews' programs, compiled.
-#[derive(Debug)]
+/// The crews' programs, compiled when the first crew of Java's is started.
+#[derive(Debug, Default)]
 pub struct Programs {
+    java: Mutex<Option<Java>>,
+}
+
+#[derive(Debug, Clone)]
+struct Java {
     jars: Jars,
-    classes: TempDir,
+    classes: Arc<TempDir>,
 }
 
 impl Programs {
-    /// Compiles the Java crew.
-    pub fn compile() -> Result<Programs> {
-        let (jars, classes) = (Jars::fetch()?, tempfile::tempdir()?);
+    fn java(&self) -> Result<Java> {
+        let mut java = self.java.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(java) = java.as_ref() {
+            return Ok(java.clone());
+        }
+        let compiled = Java::compile()?;
+        *java = Some(compiled.clone());
+        Ok(compiled)
+    }
+}
+
+impl Java {
+    fn compile() -> Result<Java> {
+        let (jars, classes) = (Jars::fetch()?, Arc::new(tempfile::tempdir()?));
         let mut sources: Vec<PathBuf> = Vec::new();
         for entry in std::fs::read_dir(folder().join("java"))? {
             let path = entry?.path();
@@ -64,6 +81,6 @@ impl Programs {
             }
         }
         jars.compile(&sources, classes.path())?;
-        Ok(Programs { jars, classes })
+        Ok(Java { jars, classes })
     }
 }

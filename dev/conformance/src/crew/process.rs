@@ -28,8 +28,9 @@ impl Crew {
     pub fn start(programs: &Programs, language: Language, story: &Arc<Story>) -> Result<Crew> {
         let mut command = match language {
             Language::Java => {
-                let jvm = programs.jars.jvm().options(&["-Xmx256M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
-                jvm.classes(programs.classes.path()).class("ottla.conformance.CrewMain")
+                let java = programs.java()?;
+                let jvm = java.jars.jvm().options(&["-Xmx256M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
+                jvm.classes(java.classes.path()).class("ottla.conformance.CrewMain")
             }
             Language::Rust => {
                 let mut command = Command::new(std::env::current_exe()?);
