@@ -35,9 +35,10 @@ pub(super) fn copy(role: &Role) -> Result<()> {
     let (from, to, group) = (role.word("from")?, role.word("to")?, role.word("group")?);
     let (partitions, aborts) = (role.number("partitions")?, role.number("aborts")?);
     let mut dice = role.dice()?;
+    // First of all: offsets that a predecessor's transaction left pending are certain when that is aborted.
+    let mut transactions = Transactions::open(role)?;
     let consumer = assigned(role)?;
     let metadata = consumer.group_metadata().context("no group")?;
-    let mut transactions = Transactions::open(role)?;
     while !role.is_over() {
         let batch = poll(role, &consumer);
         if batch.is_empty() {
