@@ -198,6 +198,8 @@ where
             state.waiting.insert(ticket, sender);
             Ok((now, shard.decide(now, image, ticket, request)))
         })?;
+        // What the decision left to be done at once is done before the client can see the answer and ask again.
+        self.pass(now, image);
         Ok(receiver)
     }
 
