@@ -14,7 +14,8 @@ use std::fmt::Write;
 use crate::value::Value;
 
 /// The fields that identify an element among its neighbours: the first that an element has.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
+    "transactional_id",
     "name",
     "topic",
     "topic_name",
@@ -201,7 +202,9 @@ fn is_left_out(value: &Value) -> bool {
 
 fn text_of(name: &str, value: &Value) -> String {
     match value {
-        Value::Word(code) if name == "error_code" || name == "topic_config_error_code" => error_name(code),
+        Value::Word(code) if matches!(name, "error_code" | "topic_config_error_code" | "partition_error_code") => {
+            error_name(code)
+        }
         Value::List(items) if SETS.contains(&name) => {
             let mut items: Vec<String> = items.iter().map(text).collect();
             items.sort_by_key(|item| (item.len(), item.clone()));

@@ -115,7 +115,9 @@ impl Names {
     fn is_foreign(&self, item: &Value) -> bool {
         // Groups whose names others chose freely are only seen where all are listed.
         let lists_groups = item.field("group_type").is_some();
-        ["name", "topic", "topic_name", "resource_name", "group_id"].iter().any(|field| match item.field(field) {
+        ["name", "topic", "topic_name", "resource_name", "group_id", "transactional_id"].iter().any(|field| match item
+            .field(field)
+        {
             Some(Value::Text(name)) if lists_groups || name.starts_with(TOPIC_PREFIX) => {
                 !name.starts_with(&self.prefix)
             }

@@ -99,15 +99,15 @@ impl Refused {
 pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: ProduceRequest) -> Answer {
     let Some(transactional_id) = &request.transactional_id else {
         if has_transactional(&request) {
-            let error = ErrorCode::TransactionalIdAuthorizationFailed;
-            return answer(reply, &request, refused(&request, error), Pending::default());
+            let refusal = Refused::because(ErrorCode::TransactionalIdAuthorizationFailed);
+            return answer(reply, &request, refused(&request, &refusal), Pending::default());
         }
         let (response, pending) = append_all(node, reply.version, &request, &Verdicts::default());
         return answer(reply, &request, response, pending);
     };
     let begun = match Begun::of(node, reply.version, &request) {
         Ok(begun) => begun,
-        Err(error) => return answer(reply, &request, refused(&request, error), Pending::default()),
+        Err(refusal) => return answer(reply, &request, refused(&request, &refusal), Pending::default()),
     };
     if begun.is_over() {
         let (response, pending) = append_all(node, reply.version, &request, &begun.verdicts);
@@ -166,14 +166,14 @@ fn append_all(node: &Node, version: i16, request: &ProduceRequest, verdicts: &Ve
 }
 
 /// Nothing of the request is appended.
-fn refused(request: &ProduceRequest, error: ErrorCode) -> ProduceResponse {
+fn refused(request: &ProduceRequest, refusal: &Refused) -> ProduceResponse {
     let responses = request.topic_data.iter().map(|topic| TopicProduceResponse {
         name: topic.name.clone(),
         topic_id: topic.topic_id,
         partition_responses: topic
             .partition_data
             .iter()
-            .map(|data| partition_response(data.index, Err(Refused::because(error))))
+            .map(|data| partition_response(data.index, Err(refusal.clone())))
             .collect(),
     });
     ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() }

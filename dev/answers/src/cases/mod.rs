@@ -33,6 +33,9 @@ mod others;
 mod produce;
 mod producers;
 mod requests;
+mod transaction_requests;
+mod transactional_writes;
+mod transactions;
 mod versions;
 
 /// What a case does; the number is the version to ask in.
@@ -77,13 +80,20 @@ fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("describe_configs", describe_configs::cases()),
         ("incremental_alter_configs", alter_configs::incremental()),
         ("alter_configs", alter_configs::cases()),
-        ("produce", produce::cases()),
-        ("fetch", fetch::cases()),
-        ("list_offsets", list_offsets::cases()),
+        ("produce", [produce::cases(), transactional_writes::produce_cases()].concat()),
+        ("fetch", [fetch::cases(), transactional_writes::fetch_cases()].concat()),
+        ("list_offsets", [list_offsets::cases(), transactional_writes::list_offsets_cases()].concat()),
         ("offset_for_leader_epoch", list_offsets::epochs()),
         ("delete_records", list_offsets::delete_records()),
-        ("init_producer_id", producers::init()),
-        ("describe_producers", producers::describe()),
+        ("init_producer_id", [producers::init(), transactions::init_producer_id()].concat()),
+        ("describe_producers", [producers::describe(), transactional_writes::describe_producers_cases()].concat()),
+        ("add_partitions_to_txn", transactions::add_partitions()),
+        ("add_offsets_to_txn", transactions::add_offsets()),
+        ("end_txn", transactions::end()),
+        ("txn_offset_commit", transactional_writes::txn_offset_commit()),
+        ("write_txn_markers", transactional_writes::write_txn_markers()),
+        ("describe_transactions", transactions::describe_transactions()),
+        ("list_transactions", transactions::list_transactions()),
         ("describe_log_dirs", others::log_dirs()),
         ("find_coordinator", others::find_coordinator()),
         ("list_config_resources", others::config_resources()),

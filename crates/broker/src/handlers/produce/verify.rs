@@ -58,7 +58,7 @@ impl Begun {
     ///
     /// # Errors
     /// The batches are of more than one producer; nothing of the request is appended then.
-    pub(super) fn of(node: &Node, version: i16, request: &ProduceRequest) -> Result<Self, ErrorCode> {
+    pub(super) fn of(node: &Node, version: i16, request: &ProduceRequest) -> Result<Self, Refused> {
         let mut this = Self {
             verdicts: Verdicts::default(),
             support: Support::of_produce(version),
@@ -79,7 +79,11 @@ impl Begun {
                 }
             }
         }
-        if producers.len() > 1 { Err(ErrorCode::InvalidProducerIdMapping) } else { Ok(this) }
+        if producers.len() > 1 {
+            let message = "The transactional batches are of more than one producer.";
+            return Err(Refused::saying(ErrorCode::InvalidProducerIdMapping, message));
+        }
+        Ok(this)
     }
 
     fn look(&mut self, node: &Node, partition: &Partition, header: &BatchHeader, place: Place) {
