@@ -3,12 +3,15 @@
 
 mod world;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ottla_disk::Disk;
 use ottla_quorum::{OpenError, Quorum, StartError};
 use ottla_testkit::{Fault, OperationKind, SimDisk};
 use world::{create, start, topics};
+
+/// Far more than a start takes on a full machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts, creates topics and restarts, until the disk dies; gives how many creations were answered with success.
 async fn work(disk: &SimDisk) -> usize {
@@ -39,9 +42,11 @@ fn name(at: usize) -> String {
 
 /// Checks that what `disk` holds is what was answered, and maybe the one change that was not.
 async fn check(disk: SimDisk, answered: usize, case: &str) {
-    let quorum = match start(Arc::new(disk)).await {
-        Ok(quorum) => quorum,
-        Err(error) => panic!("{case}: {error}"),
+    // A log that lost its members would wait for a leader for ever.
+    let quorum = match tokio::time::timeout(PATIENCE, start(Arc::new(disk))).await {
+        Ok(Ok(quorum)) => quorum,
+        Ok(Err(error)) => panic!("{case}: {error}"),
+        Err(_) => panic!("{case}: it does not start"),
     };
     let found = topics(&quorum.image());
     assert!(found.len() == answered || found.len() == answered + 1, "{case}: {answered} answered, found {found:?}");

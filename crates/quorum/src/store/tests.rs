@@ -67,6 +67,20 @@ fn write(disk: &SimDisk, at: usize, bytes: &[u8]) {
 }
 
 #[test]
+fn an_entry_is_durable_when_its_append_returns() {
+    // The first append also makes the segment, whose name has to be durable with it; so does the first after a purge.
+    for appended in 1..4 {
+        let disk = SimDisk::new(1);
+        let (mut store, _) = open(&disk).unwrap();
+        for index in 0..appended {
+            store.append(&[change(1, index)]).unwrap();
+        }
+        let (_, recovered) = open(&disk.power_cut()).unwrap();
+        assert_eq!(indexes(&recovered), (0..appended).collect::<Vec<_>>(), "after {appended} appends");
+    }
+}
+
+#[test]
 fn every_kind_of_entry_survives_its_bytes() {
     let voters = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<_>>();
     let nodes = [1, 2, 3].map(|id| (id, BasicNode::new(format!("host{id}:9093"))));
