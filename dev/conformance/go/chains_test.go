@@ -47,7 +47,7 @@ func TestChains(t *testing.T) {
 	}
 }
 
-// feed writes the numbers below chained.
+// feed writes the numbers below chained, some at a time, so that they are on their way while members come and go.
 func feed(t *testing.T, into string) {
 	sender, err := kgo.NewClient(options()...)
 	if err != nil {
@@ -55,7 +55,12 @@ func feed(t *testing.T, into string) {
 		return
 	}
 	defer sender.Close()
+	pace := time.NewTicker(25 * time.Millisecond)
+	defer pace.Stop()
 	for number := range chained {
+		if number%50 == 0 {
+			<-pace.C
+		}
 		record := &kgo.Record{Topic: into, Key: binary.BigEndian.AppendUint32(nil, uint32(number))}
 		sender.Produce(context.Background(), record, func(_ *kgo.Record, err error) {
 			if err != nil {

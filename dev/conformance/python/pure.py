@@ -5,6 +5,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTo
 from kafka.errors import MessageSizeTooLargeError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 import pure_groups  # noqa: F401, its cases are run too
+import pure_transactions  # noqa: F401, and these
 from cases import CODECS, PATIENCE, case, equal, for_each, main, topic
 
 

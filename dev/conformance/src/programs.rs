@@ -36,8 +36,23 @@ pub fn run_python(suite: &mut Suite, broker: &Broker, program: &str, packages: P
     report(suite, broker, command)
 }
 
+/// Which of Kafka's Java clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JavaClient {
+    /// That of the Kafka that is the peer.
+    Current,
+    /// The one before 4. The sources are compiled against the current one all the same: what they use of it at run time
+    /// must be in both.
+    Older,
+}
+
 /// Compiles the Java sources `java/*.java` and runs the class `main`.
 pub fn run_java(suite: &mut Suite, broker: &Broker, main: &str) -> Result<()> {
+    run_java_with(suite, broker, main, &[JavaClient::Current])
+}
+
+/// [`run_java`], once with each of `clients`.
+pub fn run_java_with(suite: &mut Suite, broker: &Broker, main: &str, clients: &[JavaClient]) -> Result<()> {
     let jars = Jars::fetch()?;
     let classes = tempfile::tempdir()?;
     let mut sources: Vec<PathBuf> = Vec::new();
@@ -45,7 +60,14 @@ pub fn run_java(suite: &mut Suite, broker: &Broker, main: &str) -> Result<()> {
         sources.push(entry?.path());
     }
     jars.compile(&sources, classes.path())?;
-    report(suite, broker, jars.jvm().options(&["-Xmx1G"]).classes(classes.path()).class(main))
+    for client in clients {
+        let mut jvm = jars.jvm().options(&["-Xmx1G"]);
+        if *client == JavaClient::Older {
+            jvm = jvm.classes(&Jars::older_client()?);
+        }
+        report(suite, broker, jvm.classes(classes.path()).class(main))?;
+    }
+    Ok(())
 }
 
 fn report(suite: &mut Suite, broker: &Broker, mut command: Command) -> Result<()> {

@@ -1,4 +1,7 @@
 //! Apache Kafka's command-line tools against the broker, with the words that a person would type.
+//!
+//! Every shape of a record goes through every codec, as far as the console producer can say it: its records are lines of
+//! UTF-8, so that none holds a line break or other bytes, and it writes the same word for null wherever it stands.
 
 use std::process::ExitCode;
 
@@ -11,6 +14,9 @@ fn main() -> ExitCode {
         let tools = Tools::start(broker)?;
         topics(suite, broker, &tools);
         configs(suite, broker, &tools);
+        for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+            suite.case(&format!("console_shapes_{codec}"), || shapes(&tools, &broker.topic("shapes"), codec));
+        }
         records(suite, broker, &tools);
         cluster(suite, broker, &tools);
         Ok(())
@@ -126,6 +132,40 @@ fn records(suite: &mut Suite, broker: &Broker, tools: &Tools) {
         Ok(())
     });
     suite.case("producer_perf", || producer_perf(tools, &broker.topic("perf")));
+}
+
+/// Headers, key and value of a record in a line, as the console consumer writes it and its producer reads it.
+fn shapes(tools: &Tools, topic: &str, codec: &str) -> Result<()> {
+    let large: String =
+        (0..).flat_map(|n: u32| format!("{n:x},").into_bytes()).take(1_000_000).map(char::from).collect();
+    let lines = [
+        "one:1\tkey\tvalue",
+        "same:1,same:2,same:1\tkey\ttwice the same header",
+        "empty:,:no name,null:NULL\tkey\tempty and null",
+        "na\u{ef}ve:\u{2713}\tk\u{e9}y\tbeyond ASCII \u{1f980}",
+        "a:b\tNULL\tno key",
+        "a:b\ttombstone\tNULL",
+        "a:b\tNULL\tNULL",
+        "a:b\t\tempty key",
+        "a:b\tempty value\t",
+        "a:b\t\t",
+        &format!("a:b\tlarge\t{large}"),
+    ];
+    let input: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    let reader = ["parse.key=true", "parse.headers=true", "null.marker=NULL"];
+    let reader = reader.iter().flat_map(|property| ["--reader-property", property]);
+    let place = ["--topic", topic, "--compression-codec", codec, "--command-property", "max.request.size=1048588"];
+    tools.run_with_input(PRODUCER, &place.into_iter().chain(reader).collect::<Vec<_>>(), &input)?;
+    let count = lines.len().to_string();
+    let writer = ["print.key=true", "print.headers=true", "null.literal=NULL"];
+    let writer = writer.iter().flat_map(|property| ["--formatter-property", property]);
+    let place = ["--topic", topic, "--partition", "0", "--offset", "earliest", "--max-messages", &count];
+    let found = tools.run(CONSUMER, &place.into_iter().chain(writer).collect::<Vec<_>>())?;
+    for (number, (found, sent)) in found.lines().zip(lines).enumerate() {
+        ensure!(found == sent, "record {number}: {:.300}", found);
+    }
+    ensure!(found == input, "{} bytes where {} were sent", found.len(), input.len());
+    Ok(())
 }
 
 fn producer_perf(tools: &Tools, topic: &str) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use ottla_conformance::groups::BROKER_PROPERTIES;
 use ottla_conformance::programs::{PURE, run_python};
+use ottla_conformance::transactions::BROKER_PROPERTIES;
 
 fn main() -> ExitCode {
     ottla_conformance::run("kafka_python", &BROKER_PROPERTIES, |suite, broker| {

@@ -16,6 +16,7 @@ use crate::{cache, run};
 pub const KAFKA_VERSION: &str = "4.3.1";
 
 const POM: &str = include_str!("../kafka/pom.xml");
+const OLDER_CLIENT_POM: &str = include_str!("../kafka/older-client.xml");
 const LOG4J: &str = include_str!("../kafka/log4j2.xml");
 /// About 90 jars over a slow line.
 const FETCH_DEADLINE: Duration = Duration::from_secs(900);
@@ -32,14 +33,19 @@ impl Jars {
         JAVAC.require()?;
         let recipe = format!("{POM}{LOG4J}");
         let folder = cache::entry(&format!("kafka-{KAFKA_VERSION}"), &recipe, |folder| {
-            MAVEN.require()?;
-            fs::write(folder.join("pom.xml"), POM)?;
             fs::write(folder.join("log4j2.xml"), LOG4J)?;
-            let mut maven = Command::new("mvn");
-            maven.args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"]).current_dir(folder);
-            run::run(&mut maven, FETCH_DEADLINE)?.success().map(drop)
+            copy_dependencies(folder, POM, &[])
         })?;
         Ok(Jars { folder })
+    }
+
+    /// The jar of the Java client before 4, for the front of a class path: the last one that speaks version 1 of
+    /// transactions. What it needs of others is what its successor needs.
+    pub fn older_client() -> Result<PathBuf> {
+        let folder = cache::entry("kafka-clients-3", OLDER_CLIENT_POM, |folder| {
+            copy_dependencies(folder, OLDER_CLIENT_POM, &["-DexcludeTransitive=true", "-Dmdep.stripVersion=true"])
+        })?;
+        Ok(folder.join("jars").join("kafka-clients.jar"))
     }
 
     /// The class path of all jars, as `java -cp` takes it.
@@ -68,6 +74,18 @@ impl Jars {
     }
 }
 
+/// Has Maven put the jars that `pom` names into `folder/jars`.
+fn copy_dependencies(folder: &Path, pom: &str, options: &[&str]) -> Result<()> {
+    MAVEN.require()?;
+    fs::write(folder.join("pom.xml"), pom)?;
+    let mut maven = Command::new("mvn");
+    maven
+        .args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"])
+        .args(options)
+        .current_dir(folder);
+    run::run(&mut maven, FETCH_DEADLINE)?.success().map(drop)
+}
+
 /// A `java` command that is being put together.
 #[derive(Debug)]
 pub struct Jvm {
@@ -82,9 +100,9 @@ impl Jvm {
         self
     }
 
-    /// Looks for classes in `folder` too, first.
-    pub fn classes(mut self, folder: &Path) -> Jvm {
-        self.class_path = format!("{}:{}", folder.display(), self.class_path);
+    /// Looks for classes in a folder or a jar too, first.
+    pub fn classes(mut self, place: &Path) -> Jvm {
+        self.class_path = format!("{}:{}", place.display(), self.class_path);
         self
     }
 
