@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use ottla_peer::java::Jars;
 use ottla_peer::{python, run};
 
@@ -33,7 +33,7 @@ pub fn run_python(suite: &mut Suite, broker: &Broker, program: &str, packages: P
     let mut command = Command::new(python::environment(packages.0, &requirements)?);
     // Nothing is written into the checkout.
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(sources.join(program));
-    report(suite, broker, command)
+    report(suite, broker, vec![command])
 }
 
 /// Which of Kafka's Java clients.
@@ -51,7 +51,7 @@ pub fn run_java(suite: &mut Suite, broker: &Broker, main: &str) -> Result<()> {
     run_java_with(suite, broker, main, &[JavaClient::Current])
 }
 
-/// [`run_java`], once with each of `clients`.
+/// [`run_java`], once with each of `clients`, all at once: they wait more than they work.
 pub fn run_java_with(suite: &mut Suite, broker: &Broker, main: &str, clients: &[JavaClient]) -> Result<()> {
     let jars = Jars::fetch()?;
     let classes = tempfile::tempdir()?;
@@ -60,19 +60,31 @@ pub fn run_java_with(suite: &mut Suite, broker: &Broker, main: &str, clients: &[
         sources.push(entry?.path());
     }
     jars.compile(&sources, classes.path())?;
+    let mut commands = Vec::new();
     for client in clients {
         let mut jvm = jars.jvm().options(&["-Xmx1G"]);
         if *client == JavaClient::Older {
             jvm = jvm.classes(&Jars::older_client()?);
         }
-        report(suite, broker, jvm.classes(classes.path()).class(main))?;
+        commands.push(jvm.classes(classes.path()).class(main));
     }
-    Ok(())
+    report(suite, broker, commands)
 }
 
-fn report(suite: &mut Suite, broker: &Broker, mut command: Command) -> Result<()> {
-    command.arg(broker.bootstrap()).args(suite.filters());
-    let output = run::run(&mut command, DEADLINE)?;
-    suite.reported(&output.text(), &output.all_text());
+/// Runs all to their ends at once, and counts what they report.
+fn report(suite: &mut Suite, broker: &Broker, commands: Vec<Command>) -> Result<()> {
+    let (bootstrap, filters) = (broker.bootstrap(), suite.filters().to_vec());
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let run = |mut command: Command| {
+            command.arg(&bootstrap).args(&filters);
+            scope.spawn(move || run::run(&mut command, DEADLINE))
+        };
+        let running: Vec<_> = commands.into_iter().map(run).collect();
+        running.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("panicked"))).collect()
+    });
+    for output in outputs {
+        let output = output??;
+        suite.reported(&output.text(), &output.all_text());
+    }
     Ok(())
 }

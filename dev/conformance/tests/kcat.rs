@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ottla_conformance::transactions::Transactional;
 use ottla_conformance::{Broker, Suite};
 use ottla_peer::programs::KCAT;
 use ottla_peer::run::{Output, run_with_input};
@@ -47,6 +48,7 @@ fn records(suite: &mut Suite, broker: &Broker, kcat: &Kcat) {
         suite.case(&format!("acks_{acks}"), || acks_setting(kcat, &broker.topic("acks"), acks));
     }
     suite.case("idempotent_producer", || idempotent_producer(kcat, &broker.topic("idempotent")));
+    suite.case("transactions", || transactions(kcat, &broker.topic("transactions"), &broker.topic("id")));
     suite.case("hundred_thousand_records", || hundred_thousand_records(kcat, &broker.topic("many")));
 }
 
@@ -147,6 +149,21 @@ fn idempotent_producer(kcat: &Kcat, topic: &str) -> Result<()> {
     let settings = ["-X", "enable.idempotence=true", "-X", "batch.num.messages=50", "-z", "zstd"];
     kcat.produce(topic, &settings, numbers(0, 5000).as_bytes())?;
     ensure!(kcat.consume(topic, "beginning", "%s\n")? == numbers(0, 5000), "records differ");
+    Ok(())
+}
+
+/// What kcat reads from its input is one transaction.
+fn transactions(kcat: &Kcat, topic: &str, id: &str) -> Result<()> {
+    let with_id = format!("transactional.id={id}");
+    kcat.produce(topic, &["-X", &with_id], numbers(0, 500).as_bytes())?;
+    let other = Transactional::start(&kcat.bootstrap, &format!("{id}-other"))?;
+    other.begin(topic, &["lost"])?;
+    other.abort()?;
+    kcat.produce(topic, &["-X", &with_id, "-z", "lz4"], numbers(500, 1000).as_bytes())?;
+    ensure!(kcat.consume(topic, "beginning", "%s\n")? == numbers(0, 1000), "committed records differ");
+    let all = ["-C", "-t", topic, "-p", "0", "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_uncommitted"];
+    let all = kcat.run(&all, b"")?.success()?.text();
+    ensure!(all == format!("{}lost\n{}", numbers(0, 500), numbers(500, 1000)), "all records differ");
     Ok(())
 }
 
