@@ -283,6 +283,10 @@ impl Lookup<'_> {
         self.long(name) as i16
     }
 
+    fn double(&self, name: &str) -> f64 {
+        (self.0)(name).map_or(0.0, |value| value.double())
+    }
+
     fn flag(&self, name: &str) -> bool {
         (self.0)(name).is_some_and(|value| value.boolean())
     }
@@ -375,17 +379,18 @@ impl CleanerConfig {
     /// What `config` says now.
     #[must_use]
     pub fn of(config: &BrokerConfig) -> Self {
-        let value = |name| config.effective(name);
-        let number = |name| value(name).map_or(0, |value| value.integer());
-        let size = |name| usize::try_from(number(name)).unwrap_or(0);
-        let double = |name| value(name).map_or(0.0, |value| value.double());
+        Self::read(&Lookup(&|name| config.effective(name)))
+    }
+
+    fn read(keys: &Lookup<'_>) -> Self {
+        let size = |name| usize::try_from(keys.long(name)).unwrap_or(0);
         Self {
             threads: size("log.cleaner.threads"),
             dedupe_buffer_bytes: size("log.cleaner.dedupe.buffer.size"),
             io_buffer_bytes: size("log.cleaner.io.buffer.size"),
-            io_buffer_load_factor: double("log.cleaner.io.buffer.load.factor"),
-            io_max_bytes_per_second: double("log.cleaner.io.max.bytes.per.second"),
-            backoff_ms: u64::try_from(number("log.cleaner.backoff.ms")).unwrap_or(0),
+            io_buffer_load_factor: keys.double("log.cleaner.io.buffer.load.factor"),
+            io_max_bytes_per_second: keys.double("log.cleaner.io.max.bytes.per.second"),
+            backoff_ms: u64::try_from(keys.long("log.cleaner.backoff.ms")).unwrap_or(0),
         }
     }
 }
