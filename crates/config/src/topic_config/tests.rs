@@ -46,3 +46,28 @@ fn overrides_come_before_the_broker_and_its_other_units() {
     assert_eq!(topic.produce_validation, ProduceValidation::Header);
     assert_eq!(broker.topic_config(&overrides(&[("internal.segment.bytes", "100")])).segment_bytes, 100);
 }
+
+/// The finer unit wins, wherever both stand; a topic's own value wins over both.
+#[test]
+fn ages_have_several_spellings() {
+    let limits = |statics: &[(&str, &str)], cluster: &[(&str, &str)], own: &[(&str, &str)]| {
+        let flags = overrides(statics).into_iter().collect();
+        let loaded = crate::load::load(&crate::load::Inputs { flags, ..Default::default() }).unwrap();
+        let topic = loaded.config.with_dynamic(&overrides(cluster), &Overrides::new()).topic_config(&overrides(own));
+        (topic.retention_ms, topic.segment_ms, topic.segment_jitter_ms)
+    };
+    const HOUR: i64 = 3_600_000;
+    let week = 168 * HOUR;
+    let hours = [("log.retention.hours", "2"), ("log.roll.hours", "3"), ("log.roll.jitter.hours", "1")];
+    assert_eq!(limits(&hours, &[], &[]), (Some(2 * HOUR), 3 * HOUR, HOUR));
+    let minutes = [&hours[..], &[("log.retention.minutes", "7")]].concat();
+    assert_eq!(limits(&minutes, &[], &[]).0, Some(420_000));
+    let ms = [&minutes[..], &[("log.retention.ms", "9"), ("log.roll.ms", "8"), ("log.roll.jitter.ms", "5")]].concat();
+    assert_eq!(limits(&ms, &[], &[]), (Some(9), 8, 5));
+    assert_eq!(limits(&hours, &[("log.retention.ms", "11")], &[]).0, Some(11), "set while it runs");
+    assert_eq!(limits(&ms, &[], &[("retention.ms", "12"), ("segment.ms", "13")]), (Some(12), 13, 5));
+    for forever in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
+        assert_eq!(limits(&[(forever, "-1")], &[], &[]), (None, week, 0), "{forever}");
+    }
+    assert_eq!(limits(&ms, &[], &[("retention.ms", "-1")]).0, None);
+}

@@ -41,6 +41,8 @@ pub(crate) struct PassInput<'a> {
 pub(crate) struct Pass<'a, 'p> {
     input: PassInput<'a>,
     pace: &'p mut Pace<'p>,
+    /// Bytes that the caller was not told of yet.
+    unspent: u64,
     map: OffsetMap,
     /// Records from here on are not in the map.
     mapped_to: Offset,
@@ -61,6 +63,7 @@ impl<'a, 'p> Pass<'a, 'p> {
             retainer: Retainer::default(),
             stats: CleanStats { from, ..CleanStats::default() },
             pace,
+            unspent: 0,
             input,
         }
     }
@@ -93,7 +96,7 @@ impl<'a, 'p> Pass<'a, 'p> {
             let Some(batch) = source.next()? else { return Ok(true) };
             let header = *batch.header();
             self.stats.bytes_read += batch.bytes().len() as u64;
-            spend(self.pace, batch.bytes().len() as u64)?;
+            self.spend(batch.bytes().len() as u64)?;
             if header.attributes.is_control() {
                 transactions.control(&header, commits(&batch));
             } else if !transactions.data(&header) {
@@ -146,7 +149,7 @@ impl<'a, 'p> Pass<'a, 'p> {
                     BatchFailure::Unreadable => CleanError::Damaged { segment: segment.base(), position },
                 })?;
                 self.stats.bytes_read += len;
-                spend(self.pace, len + (output.size() - before))?;
+                self.spend(len + (output.size() - before))?;
             }
         }
         Ok(())
@@ -213,6 +216,15 @@ impl<'a, 'p> Pass<'a, 'p> {
         Ok(self.retainer.retain(batch, horizon, keep)?)
     }
 
+    /// Tells the caller, not of every small batch.
+    fn spend(&mut self, bytes: u64) -> Result<(), CleanError> {
+        self.unspent += bytes;
+        if self.unspent < self.input.settings.io_bytes as u64 {
+            return Ok(());
+        }
+        if (self.pace)(std::mem::take(&mut self.unspent)).is_break() { Err(CleanError::Stopped) } else { Ok(()) }
+    }
+
     /// Whether what a live producer's next batch is checked against would go with this one.
     fn is_last_of_producer(&self, header: &BatchHeader) -> bool {
         if !header.has_producer_id() {
@@ -272,8 +284,4 @@ fn index_batch(batch: &BatchRef<'_>, from: Offset, map: &mut OffsetMap, mapped_t
 /// Whether a control batch commits or aborts; none for one of another kind.
 fn commits(batch: &BatchRef<'_>) -> Option<bool> {
     marker_of(batch.header(), batch.body()).map(|marker| marker.commit)
-}
-
-fn spend(pace: &mut Pace<'_>, bytes: u64) -> Result<(), CleanError> {
-    if pace(bytes).is_break() { Err(CleanError::Stopped) } else { Ok(()) }
 }

@@ -330,7 +330,7 @@ fn a_record_without_a_key_cannot_be_compacted_and_goes() {
 
 #[test]
 fn a_damaged_batch_stops_the_pass_and_nothing_of_it_is_copied() {
-    for at in [70, 1500] {
+    for at in [70, 120, 1500] {
         let bed = bed();
         let log = bed.open();
         rounds(&log, 10, 5);

@@ -260,3 +260,22 @@ fn the_last_index_entries_of_a_segment_closed_at_the_recovery_point_are_made_aga
         assert_eq!(fs::read(&time_index).unwrap(), whole);
     }
 }
+
+/// What compaction took from the end of a segment, on this broker or on the leader, is no loss.
+#[test]
+fn a_gap_between_segments_below_the_recovery_point_is_not_taken_for_a_loss() {
+    let mut bed = Bed::small_segments(1000, 100);
+    let log = bed.open();
+    for offset in [0, 1, 20, 21] {
+        let mut builder = BatchBuilder::new().base_offset(Offset(offset)).leader_epoch(EPOCH);
+        builder.append(NOW, Some(b"k"), Some(&[1; 400]));
+        let batch = checked(&builder.build().unwrap());
+        log.append(&batch, LeaderEpoch::UNKNOWN, Origin::Replication, NOW).unwrap();
+    }
+    assert_eq!(log.segment_bases(), [Offset(0), Offset(20)]);
+    log.flush().unwrap();
+    drop(log);
+    let (log, report) = bed.crash(20);
+    assert_eq!((log.log_end(), report.hole, report.damage), (Offset(22), false, None));
+    assert_eq!(read_all(&log, 0, 1), [0, 1, 20, 21]);
+}
