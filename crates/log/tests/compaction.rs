@@ -379,12 +379,12 @@ fn cases(usual: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Base offset, checksum and count of each batch.
+/// Base offset, checksum and count of each batch. One batch a read, so that every segment of the list is looked into.
 fn content(log: &Log) -> Vec<(i64, u32, i32)> {
     let mut found = Vec::new();
     let mut from = log.log_start();
     while from < log.log_end() {
-        let out = log.read(from, 1500, true, ReadBound::LogEnd).unwrap();
+        let out = log.read(from, 1, true, ReadBound::LogEnd).unwrap();
         let Some(records) = out.records else { break };
         let bytes = records.read().unwrap();
         for batch in Batches::new(&bytes).map_while(Result::ok) {
@@ -543,7 +543,8 @@ fn every_write_of_a_pass_and_of_the_start_may_be_the_last() {
             ops.push(Op::Transactional(2 + key % 3, key, 30));
             ops.push(Op::End(2 + key % 3, key % 2 == 0));
             if key % 2 == 0 {
-                ops.push(Op::Roll); // small segments, so that groups have several
+                // Small segments, so that groups have several; and of what they end with nothing stays.
+                ops.extend([Op::Roll, Op::Put(vec![(7, 40)], 0), Op::Roll]);
             }
         }
     }
@@ -591,18 +592,24 @@ fn a_full_disk_ends_a_pass_and_the_log_stays_whole() {
 /// decided, or a restart would undo it after the old segments are gone.
 #[test]
 fn what_a_failed_pass_left_does_not_undo_a_later_one() {
-    // Without a transaction this pass has no such file, and does not write over it.
-    let ops: Vec<_> = (0..40).map(|i| Op::Put(vec![(i % 8, 200)], 0)).collect();
-    for at in 0..40 {
+    // Without a transaction this pass has no such file, and does not write over it. Every segment holds what must not go.
+    let ops: Vec<_> = (0..40).map(|i| Op::Put(vec![(100 + i, 200), (7, 20)], 0)).collect();
+    for at in 0.. {
         let mut world = world_of(&ops).unwrap();
         let expected = world.values();
-        let stray = Path::new("/data/t-0/00000000000000000000.txnindex.cleaned");
-        world.disk.open(stray, ottla_disk::OpenMode::Create).unwrap();
+        for base in world.log.segment_bases() {
+            let stray = PathBuf::from(format!("/data/t-0/{:020}.txnindex.cleaned", base.0));
+            world.disk.open(&stray, ottla_disk::OpenMode::Create).unwrap();
+        }
         world.disk.sync_dir(Path::new("/data/t-0")).unwrap();
         world.disk.crash_at(world.disk.mutations() + at);
         let logs = [Arc::clone(&world.log)];
         let mut pace = |_| ControlFlow::Continue(());
         let _ = world.dirs.clean_dirtiest(&logs, &settings(64), Millis(world.now), &mut pace);
+        if !world.disk.crashed() {
+            assert!(at > 40, "a pass has {at} mutations");
+            return;
+        }
         let found = world.disk.crash(at);
         world.reopen_after_crash(found).unwrap();
         assert_eq!(world.values(), expected);

@@ -91,7 +91,9 @@ impl Active {
     /// Takes in a batch that was written at `size`; whether a block of index entries should be written.
     pub(crate) fn note(&mut self, batch: &BatchHeader, interval_bytes: u32) -> bool {
         let last = batch.last_offset();
-        if self.largest.is_none_or(|largest| batch.max_timestamp > largest.timestamp) {
+        // A batch that compaction emptied has a time, and no record of it.
+        let has_records = batch.records_count > 0;
+        if has_records && self.largest.is_none_or(|largest| batch.max_timestamp > largest.timestamp) {
             self.largest = Some(LargestTimestamp { timestamp: batch.max_timestamp, batch_last: last });
         }
         self.first_timestamp = self.first_timestamp.or(Some(batch.max_timestamp));

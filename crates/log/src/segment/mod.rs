@@ -369,7 +369,8 @@ impl Segment {
         let mut largest: Option<LargestTimestamp> = None;
         self.walk(0, |_, placed| {
             let timestamp = placed.header.max_timestamp;
-            if largest.is_none_or(|largest| timestamp > largest.timestamp) {
+            let has_records = placed.header.records_count > 0;
+            if has_records && largest.is_none_or(|largest| timestamp > largest.timestamp) {
                 largest = Some(LargestTimestamp { timestamp, batch_last: placed.header.last_offset() });
             }
             Ok::<_, WalkError>(true)
