@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ottla_conformance::groups::wait;
 use ottla_conformance::raw::Raw;
 use ottla_conformance::rust_client::create_topic;
@@ -14,7 +14,7 @@ use ottla_conformance::{Broker, Suite};
 use ottla_peer::java::Jars;
 use ottla_peer::run;
 use ottla_records::BatchBuilder;
-use ottla_types::{Millis, ProducerEpoch, ProducerId, ProducerIdAndEpoch};
+use ottla_types::{ErrorCode, Millis, ProducerEpoch, ProducerId, ProducerIdAndEpoch};
 use ottla_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ const DUMP: &str = "org.apache.kafka.tools.DumpLogSegments";
 const FORMATTER: &str = "org.apache.kafka.tools.consumer.TransactionLogMessageFormatter";
 /// Of a tool in a virtual machine of its own.
 const DEADLINE: Duration = Duration::from_secs(60);
+const INVALID_PRODUCER_ID_MAPPING: i16 = ErrorCode::InvalidProducerIdMapping as i16;
 /// `transaction.state.log.num.partitions`.
 const STATE_PARTITIONS: usize = 3;
 
@@ -153,7 +154,8 @@ fn hanging(broker: &Broker, tools: &Tools) -> Result<()> {
     let all = ["--entity-type", "brokers", "--entity-default", "--alter"];
     let off = ["--add-config", "transaction.partition.verification.enable=false"];
     tools.run(CONFIGS, &[&all[..], &off[..]].concat())?;
-    left_behind(broker, &topic)?;
+    // The tool is done before every part of the broker knows.
+    wait("the records to be taken", || left_behind(broker, &topic), String::new)?;
     let on = ["--delete-config", "transaction.partition.verification.enable"];
     tools.run(CONFIGS, &[&all[..], &on[..]].concat())?;
     let find = ["find-hanging", "--topic", &topic, "--max-transaction-timeout", "1"];
@@ -170,8 +172,8 @@ fn hanging(broker: &Broker, tools: &Tools) -> Result<()> {
     Ok(())
 }
 
-/// Appends two records of a transaction, without a word to its coordinator.
-fn left_behind(broker: &Broker, topic: &str) -> Result<()> {
+/// Appends two records of a transaction, without a word to its coordinator; false where that is asked and knows of none.
+fn left_behind(broker: &Broker, topic: &str) -> Result<bool> {
     let producer = ProducerIdAndEpoch { id: ProducerId(987_654), epoch: ProducerEpoch(3) };
     let mut batch = BatchBuilder::new().producer(producer, 0).transactional(true);
     for value in ["left", "behind"] {
@@ -188,10 +190,12 @@ fn left_behind(broker: &Broker, topic: &str) -> Result<()> {
         }],
     };
     let answer = Raw::connect(&broker.bootstrap())?.ask(9, &request)?;
-    let error =
-        answer.responses.iter().flat_map(|topic| &topic.partition_responses).next().context("no answer")?.error_code;
-    ensure!(error == 0, "error {error}");
-    Ok(())
+    let mut answers = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
+    match answers.next().context("no answer")?.error_code {
+        0 => Ok(true),
+        INVALID_PRODUCER_ID_MAPPING => Ok(false),
+        error => bail!("error {error}"),
+    }
 }
 
 /// What a console consumer of this isolation writes before it ends by itself.
