@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 
-use crate::{ApiKey, DecodeError, EncodeError, Reader, VersionRange, Writer, messages::KINDS};
+use crate::{ApiKey, DecodeError, EncodeError, Reader, Show, Shown, VersionRange, Writer, messages::KINDS};
 
 /// A message of the protocol. `Default` gives every field the value that versions without it imply.
 pub trait Message: Clone + Debug + Default + PartialEq + Send + Sync + 'static {
@@ -62,11 +62,14 @@ pub enum Role {
     Key(i16),
     /// Value of such a record.
     Value(i16),
+    /// Record of a metadata log, with its number.
+    Metadata(i16),
     /// Part of another protocol or of a header.
     Data,
 }
 
 type DecodeAny = fn(&mut Reader, i16) -> Result<Box<dyn AnyMessage>, DecodeError>;
+type ShowAny = fn(&mut Reader, i16) -> Result<Shown, DecodeError>;
 
 /// One row of the table of messages, [`KINDS`].
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +84,8 @@ pub struct MessageKind {
     pub flexible_from: i16,
     /// Reads the message; see [`Message::decode`].
     pub decode: DecodeAny,
+    /// Reads the message and shows it, where it is one that lies in files.
+    pub show: Option<ShowAny>,
 }
 
 impl MessageKind {
@@ -91,7 +96,18 @@ impl MessageKind {
             versions: M::VERSIONS,
             flexible_from: M::FLEXIBLE_FROM,
             decode: |r, version| Ok(Box::new(M::decode(r, version)?)),
+            show: None,
         }
+    }
+
+    pub(crate) const fn stored<M: Show>(role: Role) -> Self {
+        Self { show: Some(|r, version| Ok(M::decode(r, version)?.show(version))), ..Self::of::<M>(role) }
+    }
+
+    /// The message of a role, if there is one.
+    #[must_use]
+    pub fn by_role(role: Role) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.role == role)
     }
 
     /// The message of a name, if there is one.

@@ -84,3 +84,18 @@ fn second_source(folder: &Path, kind: &MessageKind) -> usize {
     }
     compared
 }
+
+/// What lies in files is shown with the names and values that Kafka's own rendering has.
+#[test]
+fn what_is_shown_is_what_kafka_shows() {
+    let mut compared = 0;
+    for vector in corpus::all() {
+        let (Some(value), Some(show)) = (&vector.value, vector.kind.show) else { continue };
+        let shown = show(&mut Reader::new(vector.bytes.clone()), vector.version).expect("a message");
+        let ours: Value = serde_json::from_str(&shown.to_string()).expect("JSON");
+        let theirs: Value = serde_json::from_str(value).expect("JSON");
+        assert_eq!(ours, theirs, "{}", vector.place());
+        compared += 1;
+    }
+    assert!(compared > 100, "only {compared} values were compared");
+}

@@ -172,7 +172,9 @@ fn kind(message: &Message) -> String {
         Role::Response { api, .. } => format!("Response(ApiKey::{api})"),
         Role::Key(number) => format!("Key({number})"),
         Role::Value(number) => format!("Value({number})"),
+        Role::Metadata(number) => format!("Metadata({number})"),
         Role::Data => "Data".to_owned(),
     };
-    format!("MessageKind::of::<{}>(Role::{role}),", message.name)
+    let of = if message.role.is_stored() { "stored" } else { "of" };
+    format!("MessageKind::{of}::<{}>(Role::{role}),", message.name)
 }

@@ -12,6 +12,7 @@ mod notation;
 mod read;
 mod rustfmt;
 mod shape;
+mod show;
 #[cfg(test)]
 mod tests;
 mod types;

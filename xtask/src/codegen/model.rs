@@ -36,7 +36,16 @@ pub(super) enum Role {
     Key(i16),
     /// Value of such a record.
     Value(i16),
+    /// Record of a metadata log, with its number.
+    Metadata(i16),
     Data,
+}
+
+impl Role {
+    /// Whether it lies in files, where people look at it.
+    pub(super) fn is_stored(&self) -> bool {
+        !matches!(self, Self::Request { .. } | Self::Response { .. })
+    }
 }
 
 #[derive(Debug)]

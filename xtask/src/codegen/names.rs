@@ -23,3 +23,9 @@ pub(super) fn field(name: &str) -> String {
     }
     snake
 }
+
+/// `TopicId` → `topicId`, as Kafka names the field in JSON.
+pub(super) fn lower_camel(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}

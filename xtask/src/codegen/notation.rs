@@ -4,7 +4,8 @@
 //! says what the messages are for.
 //!
 //! ```text
-//! request KEY API versions V flexible V|none      also: response KEY API, key TYPE Name, value TYPE Name, data Name
+//! request KEY API versions V flexible V|none      also: response KEY API, key TYPE Name, value TYPE Name,
+//!                                                        metadata TYPE Name, data Name
 //!   Field  type  [V]  [tag=N]  [rigid]  [= default]
 //!   struct Name                                   a struct used by several fields
 //! ```
@@ -76,8 +77,9 @@ fn role(words: &[&str]) -> Result<(Role, String)> {
         }
         ["key", number, name] => (Role::Key(number.parse()?), (*name).to_owned()),
         ["value", number, name] => (Role::Value(number.parse()?), (*name).to_owned()),
+        ["metadata", number, name] => (Role::Metadata(number.parse()?), (*name).to_owned()),
         ["data", name] => (Role::Data, (*name).to_owned()),
-        _ => bail!("a message is request, response, key, value or data"),
+        _ => bail!("a message is request, response, key, value, metadata or data"),
     })
 }
 

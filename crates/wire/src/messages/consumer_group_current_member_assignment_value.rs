@@ -4,7 +4,7 @@
 
 use ottla_types::Uuid;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -49,6 +49,24 @@ impl Message for ConsumerGroupCurrentMemberAssignmentValue {
 
 impl RecordValue for ConsumerGroupCurrentMemberAssignmentValue {
     const RECORD_TYPE: i16 = 8;
+}
+
+impl Show for ConsumerGroupCurrentMemberAssignmentValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("memberEpoch", Shown::Number(i64::from(self.member_epoch))));
+        fields.push(("previousMemberEpoch", Shown::Number(i64::from(self.previous_member_epoch))));
+        fields.push(("state", Shown::Number(i64::from(self.state))));
+        fields.push((
+            "assignedPartitions",
+            Shown::List(self.assigned_partitions.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push((
+            "partitionsPendingRevocation",
+            Shown::List(self.partitions_pending_revocation.iter().map(|x| x.show(version)).collect()),
+        ));
+        Shown::Fields(fields)
+    }
 }
 
 /// Part of [`ConsumerGroupCurrentMemberAssignmentValue`].
@@ -97,5 +115,23 @@ impl TopicPartitions {
         }
         tags.finish(w)?;
         Ok(())
+    }
+}
+
+impl TopicPartitions {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        if self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty()) {
+            fields.push((
+                "assignmentEpochs",
+                self.assignment_epochs
+                    .as_ref()
+                    .map_or(Shown::Null, |x| Shown::List(x.iter().map(|x| Shown::Number(i64::from(*x))).collect())),
+            ));
+        }
+        Shown::Fields(fields)
     }
 }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -91,6 +91,33 @@ impl RecordValue for ConsumerGroupMemberMetadataValue {
     const RECORD_TYPE: i16 = 5;
 }
 
+impl Show for ConsumerGroupMemberMetadataValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("instanceId", self.instance_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        fields.push(("rackId", self.rack_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        fields.push(("clientId", Shown::Text(self.client_id.clone())));
+        fields.push(("clientHost", Shown::Text(self.client_host.clone())));
+        fields.push((
+            "subscribedTopicNames",
+            Shown::List(self.subscribed_topic_names.iter().map(|x| Shown::Text(x.clone())).collect()),
+        ));
+        fields.push((
+            "subscribedTopicRegex",
+            self.subscribed_topic_regex.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone())),
+        ));
+        fields.push(("rebalanceTimeoutMs", Shown::Number(i64::from(self.rebalance_timeout_ms))));
+        fields.push(("serverAssignor", self.server_assignor.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
+            fields.push((
+                "classicMemberMetadata",
+                self.classic_member_metadata.as_ref().map_or(Shown::Null, |x| x.show(version)),
+            ));
+        }
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ConsumerGroupMemberMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClassicMemberMetadata {
@@ -116,6 +143,18 @@ impl ClassicMemberMetadata {
     }
 }
 
+impl ClassicMemberMetadata {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("sessionTimeoutMs", Shown::Number(i64::from(self.session_timeout_ms))));
+        fields.push((
+            "supportedProtocols",
+            Shown::List(self.supported_protocols.iter().map(|x| x.show(version)).collect()),
+        ));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ConsumerGroupMemberMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClassicProtocol {
@@ -135,5 +174,14 @@ impl ClassicProtocol {
         w.bytes(true, &self.metadata)?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl ClassicProtocol {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("name", Shown::Text(self.name.clone())));
+        fields.push(("metadata", Shown::Bytes(self.metadata.clone())));
+        Shown::Fields(fields)
     }
 }

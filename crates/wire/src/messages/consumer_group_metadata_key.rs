@@ -2,7 +2,7 @@
 
 //! `ConsumerGroupMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -30,4 +30,12 @@ impl Message for ConsumerGroupMetadataKey {
 
 impl RecordKey for ConsumerGroupMetadataKey {
     const RECORD_TYPE: i16 = 3;
+}
+
+impl Show for ConsumerGroupMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        Shown::Fields(fields)
+    }
 }

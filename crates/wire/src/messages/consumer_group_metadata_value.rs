@@ -2,7 +2,7 @@
 
 //! `ConsumerGroupMetadataValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -47,4 +47,15 @@ impl Message for ConsumerGroupMetadataValue {
 
 impl RecordValue for ConsumerGroupMetadataValue {
     const RECORD_TYPE: i16 = 3;
+}
+
+impl Show for ConsumerGroupMetadataValue {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("epoch", Shown::Number(i64::from(self.epoch))));
+        if self.metadata_hash != 0 {
+            fields.push(("metadataHash", Shown::Number(self.metadata_hash)));
+        }
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `ConsumerGroupPartitionMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -30,4 +30,12 @@ impl Message for ConsumerGroupPartitionMetadataKey {
 
 impl RecordKey for ConsumerGroupPartitionMetadataKey {
     const RECORD_TYPE: i16 = 4;
+}
+
+impl Show for ConsumerGroupPartitionMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        Shown::Fields(fields)
+    }
 }

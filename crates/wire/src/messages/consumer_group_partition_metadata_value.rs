@@ -4,7 +4,7 @@
 
 use ottla_types::Uuid;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -35,6 +35,14 @@ impl Message for ConsumerGroupPartitionMetadataValue {
 
 impl RecordValue for ConsumerGroupPartitionMetadataValue {
     const RECORD_TYPE: i16 = 4;
+}
+
+impl Show for ConsumerGroupPartitionMetadataValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topics", Shown::List(self.topics.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
+    }
 }
 
 /// Part of [`ConsumerGroupPartitionMetadataValue`].
@@ -68,6 +76,20 @@ impl TopicMetadata {
     }
 }
 
+impl TopicMetadata {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        fields.push(("topicName", Shown::Text(self.topic_name.clone())));
+        fields.push(("numPartitions", Shown::Number(i64::from(self.num_partitions))));
+        fields.push((
+            "partitionMetadata",
+            Shown::List(self.partition_metadata.iter().map(|x| x.show(version)).collect()),
+        ));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ConsumerGroupPartitionMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionMetadata {
@@ -87,5 +109,14 @@ impl PartitionMetadata {
         w.array(true, &self.racks, |w, x| w.string(true, x))?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl PartitionMetadata {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("partition", Shown::Number(i64::from(self.partition))));
+        fields.push(("racks", Shown::List(self.racks.iter().map(|x| Shown::Text(x.clone())).collect())));
+        Shown::Fields(fields)
     }
 }

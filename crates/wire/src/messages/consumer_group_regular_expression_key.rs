@@ -2,7 +2,7 @@
 
 //! `ConsumerGroupRegularExpressionKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -32,4 +32,13 @@ impl Message for ConsumerGroupRegularExpressionKey {
 
 impl RecordKey for ConsumerGroupRegularExpressionKey {
     const RECORD_TYPE: i16 = 16;
+}
+
+impl Show for ConsumerGroupRegularExpressionKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        fields.push(("regularExpression", Shown::Text(self.regular_expression.clone())));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `ConsumerGroupRegularExpressionValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -37,4 +37,14 @@ impl Message for ConsumerGroupRegularExpressionValue {
 
 impl RecordValue for ConsumerGroupRegularExpressionValue {
     const RECORD_TYPE: i16 = 16;
+}
+
+impl Show for ConsumerGroupRegularExpressionValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topics", Shown::List(self.topics.iter().map(|x| Shown::Text(x.clone())).collect())));
+        fields.push(("version", Shown::Number(self.version)));
+        fields.push(("timestamp", Shown::Number(self.timestamp)));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `ConsumerGroupTargetAssignmentMemberKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -32,4 +32,13 @@ impl Message for ConsumerGroupTargetAssignmentMemberKey {
 
 impl RecordKey for ConsumerGroupTargetAssignmentMemberKey {
     const RECORD_TYPE: i16 = 7;
+}
+
+impl Show for ConsumerGroupTargetAssignmentMemberKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        fields.push(("memberId", Shown::Text(self.member_id.clone())));
+        Shown::Fields(fields)
+    }
 }

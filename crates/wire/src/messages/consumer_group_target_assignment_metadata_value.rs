@@ -2,7 +2,7 @@
 
 //! `ConsumerGroupTargetAssignmentMetadataValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -47,4 +47,15 @@ impl Message for ConsumerGroupTargetAssignmentMetadataValue {
 
 impl RecordValue for ConsumerGroupTargetAssignmentMetadataValue {
     const RECORD_TYPE: i16 = 6;
+}
+
+impl Show for ConsumerGroupTargetAssignmentMetadataValue {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("assignmentEpoch", Shown::Number(i64::from(self.assignment_epoch))));
+        if self.assignment_timestamp != 0 {
+            fields.push(("assignmentTimestamp", Shown::Number(self.assignment_timestamp)));
+        }
+        Shown::Fields(fields)
+    }
 }

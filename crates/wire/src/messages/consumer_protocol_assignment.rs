@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, Show, Shown, VersionRange, Writer};
 
 /// What members of classic consumer groups tell each other through the coordinator.
 ///
@@ -35,6 +35,18 @@ impl Message for ConsumerProtocolAssignment {
     }
 }
 
+impl Show for ConsumerProtocolAssignment {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push((
+            "assignedPartitions",
+            Shown::List(self.assigned_partitions.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push(("userData", self.user_data.as_ref().map_or(Shown::Null, |x| Shown::Bytes(x.clone()))));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ConsumerProtocolAssignment`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartition {
@@ -54,5 +66,15 @@ impl TopicPartition {
             Ok(())
         })?;
         Ok(())
+    }
+}
+
+impl TopicPartition {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topic", Shown::Text(self.topic.clone())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        Shown::Fields(fields)
     }
 }

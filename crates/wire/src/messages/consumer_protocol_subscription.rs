@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, Show, Shown, VersionRange, Writer};
 
 /// What members of classic consumer groups tell each other through the coordinator.
 ///
@@ -63,6 +63,27 @@ impl Message for ConsumerProtocolSubscription {
     }
 }
 
+impl Show for ConsumerProtocolSubscription {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topics", Shown::List(self.topics.iter().map(|x| Shown::Text(x.clone())).collect())));
+        fields.push(("userData", self.user_data.as_ref().map_or(Shown::Null, |x| Shown::Bytes(x.clone()))));
+        if version >= 1 {
+            fields.push((
+                "ownedPartitions",
+                Shown::List(self.owned_partitions.iter().map(|x| x.show(version)).collect()),
+            ));
+        }
+        if version >= 2 {
+            fields.push(("generationId", Shown::Number(i64::from(self.generation_id))));
+        }
+        if version >= 3 {
+            fields.push(("rackId", self.rack_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        }
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ConsumerProtocolSubscription`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartition {
@@ -82,5 +103,15 @@ impl TopicPartition {
             Ok(())
         })?;
         Ok(())
+    }
+}
+
+impl TopicPartition {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topic", Shown::Text(self.topic.clone())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        Shown::Fields(fields)
     }
 }

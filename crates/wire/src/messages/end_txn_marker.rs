@@ -2,7 +2,7 @@
 
 //! `EndTxnMarker`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, Show, Shown, VersionRange, Writer};
 
 /// Values of control records in a partition.
 ///
@@ -25,5 +25,13 @@ impl Message for EndTxnMarker {
         Self::VERSIONS.check_encode(version)?;
         w.i32(self.coordinator_epoch);
         Ok(())
+    }
+}
+
+impl Show for EndTxnMarker {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("coordinatorEpoch", Shown::Number(i64::from(self.coordinator_epoch))));
+        Shown::Fields(fields)
     }
 }

@@ -2,7 +2,7 @@
 
 //! `GroupMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -30,4 +30,12 @@ impl Message for GroupMetadataKey {
 
 impl RecordKey for GroupMetadataKey {
     const RECORD_TYPE: i16 = 2;
+}
+
+impl Show for GroupMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("group", Shown::Text(self.group.clone())));
+        Shown::Fields(fields)
+    }
 }

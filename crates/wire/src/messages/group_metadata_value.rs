@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -76,6 +76,21 @@ impl RecordValue for GroupMetadataValue {
     const RECORD_TYPE: i16 = 2;
 }
 
+impl Show for GroupMetadataValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("protocolType", Shown::Text(self.protocol_type.clone())));
+        fields.push(("generation", Shown::Number(i64::from(self.generation))));
+        fields.push(("protocol", self.protocol.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        fields.push(("leader", self.leader.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        if version >= 2 {
+            fields.push(("currentStateTimestamp", Shown::Number(self.current_state_timestamp)));
+        }
+        fields.push(("members", Shown::List(self.members.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`GroupMetadataValue`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberMetadata {
@@ -143,5 +158,27 @@ impl MemberMetadata {
             w.no_tags();
         }
         Ok(())
+    }
+}
+
+impl MemberMetadata {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("memberId", Shown::Text(self.member_id.clone())));
+        if version >= 3 {
+            fields.push((
+                "groupInstanceId",
+                self.group_instance_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone())),
+            ));
+        }
+        fields.push(("clientId", Shown::Text(self.client_id.clone())));
+        fields.push(("clientHost", Shown::Text(self.client_host.clone())));
+        if version >= 1 {
+            fields.push(("rebalanceTimeout", Shown::Number(i64::from(self.rebalance_timeout))));
+        }
+        fields.push(("sessionTimeout", Shown::Number(i64::from(self.session_timeout))));
+        fields.push(("subscription", Shown::Bytes(self.subscription.clone())));
+        fields.push(("assignment", Shown::Bytes(self.assignment.clone())));
+        Shown::Fields(fields)
     }
 }

@@ -2,7 +2,7 @@
 
 //! `LegacyOffsetCommitValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -34,4 +34,14 @@ impl Message for LegacyOffsetCommitValue {
 
 impl RecordValue for LegacyOffsetCommitValue {
     const RECORD_TYPE: i16 = 0;
+}
+
+impl Show for LegacyOffsetCommitValue {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("offset", Shown::Number(self.offset)));
+        fields.push(("metadata", Shown::Text(self.metadata.clone())));
+        fields.push(("commitTimestamp", Shown::Number(self.commit_timestamp)));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `OffsetCommitKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -34,4 +34,14 @@ impl Message for OffsetCommitKey {
 
 impl RecordKey for OffsetCommitKey {
     const RECORD_TYPE: i16 = 1;
+}
+
+impl Show for OffsetCommitKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("group", Shown::Text(self.group.clone())));
+        fields.push(("topic", Shown::Text(self.topic.clone())));
+        fields.push(("partition", Shown::Number(i64::from(self.partition))));
+        Shown::Fields(fields)
+    }
 }

@@ -4,7 +4,7 @@
 
 use ottla_types::Uuid;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -90,4 +90,23 @@ impl Message for OffsetCommitValue {
 
 impl RecordValue for OffsetCommitValue {
     const RECORD_TYPE: i16 = 1;
+}
+
+impl Show for OffsetCommitValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("offset", Shown::Number(self.offset)));
+        if version >= 3 {
+            fields.push(("leaderEpoch", Shown::Number(i64::from(self.leader_epoch))));
+        }
+        fields.push(("metadata", Shown::Text(self.metadata.clone())));
+        fields.push(("commitTimestamp", Shown::Number(self.commit_timestamp)));
+        if version == 1 {
+            fields.push(("expireTimestamp", Shown::Number(self.expire_timestamp)));
+        }
+        if version >= 4 && self.topic_id != Uuid::ZERO {
+            fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        }
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `RequestHeader`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, Show, Shown, VersionRange, Writer};
 
 /// What precedes the body of every request and response.
 ///
@@ -51,5 +51,16 @@ impl Message for RequestHeader {
             w.no_tags();
         }
         Ok(())
+    }
+}
+
+impl Show for RequestHeader {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("requestApiKey", Shown::Number(i64::from(self.request_api_key))));
+        fields.push(("requestApiVersion", Shown::Number(i64::from(self.request_api_version))));
+        fields.push(("correlationId", Shown::Number(i64::from(self.correlation_id))));
+        fields.push(("clientId", self.client_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        Shown::Fields(fields)
     }
 }

@@ -2,7 +2,7 @@
 
 //! `ResponseHeader`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, Show, Shown, VersionRange, Writer};
 
 /// What precedes the body of every request and response.
 ///
@@ -34,5 +34,13 @@ impl Message for ResponseHeader {
             w.no_tags();
         }
         Ok(())
+    }
+}
+
+impl Show for ResponseHeader {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("correlationId", Shown::Number(i64::from(self.correlation_id))));
+        Shown::Fields(fields)
     }
 }

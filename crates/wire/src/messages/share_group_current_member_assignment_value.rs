@@ -4,7 +4,7 @@
 
 use ottla_types::Uuid;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -48,6 +48,20 @@ impl RecordValue for ShareGroupCurrentMemberAssignmentValue {
     const RECORD_TYPE: i16 = 14;
 }
 
+impl Show for ShareGroupCurrentMemberAssignmentValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("memberEpoch", Shown::Number(i64::from(self.member_epoch))));
+        fields.push(("previousMemberEpoch", Shown::Number(i64::from(self.previous_member_epoch))));
+        fields.push(("state", Shown::Number(i64::from(self.state))));
+        fields.push((
+            "assignedPartitions",
+            Shown::List(self.assigned_partitions.iter().map(|x| x.show(version)).collect()),
+        ));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ShareGroupCurrentMemberAssignmentValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitions {
@@ -70,5 +84,15 @@ impl TopicPartitions {
         })?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl TopicPartitions {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        Shown::Fields(fields)
     }
 }

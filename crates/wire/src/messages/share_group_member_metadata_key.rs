@@ -2,7 +2,7 @@
 
 //! `ShareGroupMemberMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -32,4 +32,13 @@ impl Message for ShareGroupMemberMetadataKey {
 
 impl RecordKey for ShareGroupMemberMetadataKey {
     const RECORD_TYPE: i16 = 10;
+}
+
+impl Show for ShareGroupMemberMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        fields.push(("memberId", Shown::Text(self.member_id.clone())));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `ShareGroupMemberMetadataValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -55,4 +55,18 @@ impl Message for ShareGroupMemberMetadataValue {
 
 impl RecordValue for ShareGroupMemberMetadataValue {
     const RECORD_TYPE: i16 = 10;
+}
+
+impl Show for ShareGroupMemberMetadataValue {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("rackId", self.rack_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        fields.push(("clientId", Shown::Text(self.client_id.clone())));
+        fields.push(("clientHost", Shown::Text(self.client_host.clone())));
+        fields.push((
+            "subscribedTopicNames",
+            Shown::List(self.subscribed_topic_names.iter().map(|x| Shown::Text(x.clone())).collect()),
+        ));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `ShareGroupMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -30,4 +30,12 @@ impl Message for ShareGroupMetadataKey {
 
 impl RecordKey for ShareGroupMetadataKey {
     const RECORD_TYPE: i16 = 11;
+}
+
+impl Show for ShareGroupMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        Shown::Fields(fields)
+    }
 }

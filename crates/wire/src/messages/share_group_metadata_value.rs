@@ -2,7 +2,7 @@
 
 //! `ShareGroupMetadataValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -35,4 +35,13 @@ impl Message for ShareGroupMetadataValue {
 
 impl RecordValue for ShareGroupMetadataValue {
     const RECORD_TYPE: i16 = 11;
+}
+
+impl Show for ShareGroupMetadataValue {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("epoch", Shown::Number(i64::from(self.epoch))));
+        fields.push(("metadataHash", Shown::Number(self.metadata_hash)));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `ShareGroupStatePartitionMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -30,4 +30,12 @@ impl Message for ShareGroupStatePartitionMetadataKey {
 
 impl RecordKey for ShareGroupStatePartitionMetadataKey {
     const RECORD_TYPE: i16 = 15;
+}
+
+impl Show for ShareGroupStatePartitionMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        Shown::Fields(fields)
+    }
 }

@@ -4,7 +4,7 @@
 
 use ottla_types::Uuid;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -45,6 +45,22 @@ impl RecordValue for ShareGroupStatePartitionMetadataValue {
     const RECORD_TYPE: i16 = 15;
 }
 
+impl Show for ShareGroupStatePartitionMetadataValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push((
+            "initializingTopics",
+            Shown::List(self.initializing_topics.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push((
+            "initializedTopics",
+            Shown::List(self.initialized_topics.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push(("deletingTopics", Shown::List(self.deleting_topics.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ShareGroupStatePartitionMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitionsInfo {
@@ -72,6 +88,17 @@ impl TopicPartitionsInfo {
     }
 }
 
+impl TopicPartitionsInfo {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        fields.push(("topicName", Shown::Text(self.topic_name.clone())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ShareGroupStatePartitionMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicInfo {
@@ -91,5 +118,14 @@ impl TopicInfo {
         w.string(true, &self.topic_name)?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl TopicInfo {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        fields.push(("topicName", Shown::Text(self.topic_name.clone())));
+        Shown::Fields(fields)
     }
 }

@@ -4,7 +4,7 @@
 
 use ottla_types::Uuid;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -37,6 +37,14 @@ impl RecordValue for ShareGroupTargetAssignmentMemberValue {
     const RECORD_TYPE: i16 = 13;
 }
 
+impl Show for ShareGroupTargetAssignmentMemberValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topicPartitions", Shown::List(self.topic_partitions.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ShareGroupTargetAssignmentMemberValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartition {
@@ -59,5 +67,15 @@ impl TopicPartition {
         })?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl TopicPartition {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        Shown::Fields(fields)
     }
 }

@@ -4,7 +4,7 @@
 
 use ottla_types::Uuid;
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __share_group_state.
 ///
@@ -36,4 +36,14 @@ impl Message for ShareSnapshotKey {
 
 impl RecordKey for ShareSnapshotKey {
     const RECORD_TYPE: i16 = 0;
+}
+
+impl Show for ShareSnapshotKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        fields.push(("topicId", Shown::Text(self.topic_id.to_string())));
+        fields.push(("partition", Shown::Number(i64::from(self.partition))));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `ShareUpdateValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __share_group_state.
 ///
@@ -73,6 +73,20 @@ impl RecordValue for ShareUpdateValue {
     const RECORD_TYPE: i16 = 1;
 }
 
+impl Show for ShareUpdateValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("snapshotEpoch", Shown::Number(i64::from(self.snapshot_epoch))));
+        fields.push(("leaderEpoch", Shown::Number(i64::from(self.leader_epoch))));
+        fields.push(("startOffset", Shown::Number(self.start_offset)));
+        fields.push(("stateBatches", Shown::List(self.state_batches.iter().map(|x| x.show(version)).collect())));
+        if self.delivery_complete_count != -1 {
+            fields.push(("deliveryCompleteCount", Shown::Number(i64::from(self.delivery_complete_count))));
+        }
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`ShareUpdateValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateBatch {
@@ -97,5 +111,16 @@ impl StateBatch {
         w.i16(self.delivery_count);
         w.no_tags();
         Ok(())
+    }
+}
+
+impl StateBatch {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("firstOffset", Shown::Number(self.first_offset)));
+        fields.push(("lastOffset", Shown::Number(self.last_offset)));
+        fields.push(("deliveryState", Shown::Number(i64::from(self.delivery_state))));
+        fields.push(("deliveryCount", Shown::Number(i64::from(self.delivery_count))));
+        Shown::Fields(fields)
     }
 }

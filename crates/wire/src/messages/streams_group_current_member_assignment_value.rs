@@ -2,7 +2,7 @@
 
 //! `StreamsGroupCurrentMemberAssignmentValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -61,6 +61,31 @@ impl RecordValue for StreamsGroupCurrentMemberAssignmentValue {
     const RECORD_TYPE: i16 = 22;
 }
 
+impl Show for StreamsGroupCurrentMemberAssignmentValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("memberEpoch", Shown::Number(i64::from(self.member_epoch))));
+        fields.push(("previousMemberEpoch", Shown::Number(i64::from(self.previous_member_epoch))));
+        fields.push(("state", Shown::Number(i64::from(self.state))));
+        fields.push(("activeTasks", Shown::List(self.active_tasks.iter().map(|x| x.show(version)).collect())));
+        fields.push(("standbyTasks", Shown::List(self.standby_tasks.iter().map(|x| x.show(version)).collect())));
+        fields.push(("warmupTasks", Shown::List(self.warmup_tasks.iter().map(|x| x.show(version)).collect())));
+        fields.push((
+            "activeTasksPendingRevocation",
+            Shown::List(self.active_tasks_pending_revocation.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push((
+            "standbyTasksPendingRevocation",
+            Shown::List(self.standby_tasks_pending_revocation.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push((
+            "warmupTasksPendingRevocation",
+            Shown::List(self.warmup_tasks_pending_revocation.iter().map(|x| x.show(version)).collect()),
+        ));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`StreamsGroupCurrentMemberAssignmentValue`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskIds {
@@ -110,5 +135,23 @@ impl TaskIds {
         }
         tags.finish(w)?;
         Ok(())
+    }
+}
+
+impl TaskIds {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("subtopologyId", Shown::Text(self.subtopology_id.clone())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        if self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty()) {
+            fields.push((
+                "assignmentEpochs",
+                self.assignment_epochs
+                    .as_ref()
+                    .map_or(Shown::Null, |x| Shown::List(x.iter().map(|x| Shown::Number(i64::from(*x))).collect())),
+            ));
+        }
+        Shown::Fields(fields)
     }
 }

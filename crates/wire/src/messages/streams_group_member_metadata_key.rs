@@ -2,7 +2,7 @@
 
 //! `StreamsGroupMemberMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -32,4 +32,13 @@ impl Message for StreamsGroupMemberMetadataKey {
 
 impl RecordKey for StreamsGroupMemberMetadataKey {
     const RECORD_TYPE: i16 = 19;
+}
+
+impl Show for StreamsGroupMemberMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        fields.push(("memberId", Shown::Text(self.member_id.clone())));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `StreamsGroupMemberMetadataValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -77,6 +77,22 @@ impl RecordValue for StreamsGroupMemberMetadataValue {
     const RECORD_TYPE: i16 = 19;
 }
 
+impl Show for StreamsGroupMemberMetadataValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("instanceId", self.instance_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        fields.push(("rackId", self.rack_id.as_ref().map_or(Shown::Null, |x| Shown::Text(x.clone()))));
+        fields.push(("clientId", Shown::Text(self.client_id.clone())));
+        fields.push(("clientHost", Shown::Text(self.client_host.clone())));
+        fields.push(("rebalanceTimeoutMs", Shown::Number(i64::from(self.rebalance_timeout_ms))));
+        fields.push(("topologyEpoch", Shown::Number(i64::from(self.topology_epoch))));
+        fields.push(("processId", Shown::Text(self.process_id.clone())));
+        fields.push(("userEndpoint", self.user_endpoint.as_ref().map_or(Shown::Null, |x| x.show(version))));
+        fields.push(("clientTags", Shown::List(self.client_tags.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`StreamsGroupMemberMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint {
@@ -99,6 +115,15 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("host", Shown::Text(self.host.clone())));
+        fields.push(("port", Shown::Number(i64::from(self.port))));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`StreamsGroupMemberMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyValue {
@@ -118,5 +143,14 @@ impl KeyValue {
         w.string(true, &self.value)?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl KeyValue {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("key", Shown::Text(self.key.clone())));
+        fields.push(("value", Shown::Text(self.value.clone())));
+        Shown::Fields(fields)
     }
 }

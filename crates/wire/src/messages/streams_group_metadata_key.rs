@@ -2,7 +2,7 @@
 
 //! `StreamsGroupMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -30,4 +30,12 @@ impl Message for StreamsGroupMetadataKey {
 
 impl RecordKey for StreamsGroupMetadataKey {
     const RECORD_TYPE: i16 = 17;
+}
+
+impl Show for StreamsGroupMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `StreamsGroupMetadataValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -72,6 +72,26 @@ impl RecordValue for StreamsGroupMetadataValue {
     const RECORD_TYPE: i16 = 17;
 }
 
+impl Show for StreamsGroupMetadataValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("epoch", Shown::Number(i64::from(self.epoch))));
+        fields.push(("metadataHash", Shown::Number(self.metadata_hash)));
+        if self.validated_topology_epoch != -1 {
+            fields.push(("validatedTopologyEpoch", Shown::Number(i64::from(self.validated_topology_epoch))));
+        }
+        if self.last_assignment_configs.as_ref().is_none_or(|x| !x.is_empty()) {
+            fields.push((
+                "lastAssignmentConfigs",
+                self.last_assignment_configs
+                    .as_ref()
+                    .map_or(Shown::Null, |x| Shown::List(x.iter().map(|x| x.show(version)).collect())),
+            ));
+        }
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`StreamsGroupMetadataValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LastAssignmentConfig {
@@ -91,5 +111,14 @@ impl LastAssignmentConfig {
         w.string(true, &self.value)?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl LastAssignmentConfig {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("key", Shown::Text(self.key.clone())));
+        fields.push(("value", Shown::Text(self.value.clone())));
+        Shown::Fields(fields)
     }
 }

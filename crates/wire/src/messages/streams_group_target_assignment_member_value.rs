@@ -2,7 +2,7 @@
 
 //! `StreamsGroupTargetAssignmentMemberValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -43,6 +43,16 @@ impl RecordValue for StreamsGroupTargetAssignmentMemberValue {
     const RECORD_TYPE: i16 = 21;
 }
 
+impl Show for StreamsGroupTargetAssignmentMemberValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("activeTasks", Shown::List(self.active_tasks.iter().map(|x| x.show(version)).collect())));
+        fields.push(("standbyTasks", Shown::List(self.standby_tasks.iter().map(|x| x.show(version)).collect())));
+        fields.push(("warmupTasks", Shown::List(self.warmup_tasks.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`StreamsGroupTargetAssignmentMemberValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskIds {
@@ -65,5 +75,15 @@ impl TaskIds {
         })?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl TaskIds {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("subtopologyId", Shown::Text(self.subtopology_id.clone())));
+        fields
+            .push(("partitions", Shown::List(self.partitions.iter().map(|x| Shown::Number(i64::from(*x))).collect())));
+        Shown::Fields(fields)
     }
 }

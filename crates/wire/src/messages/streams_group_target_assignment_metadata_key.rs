@@ -2,7 +2,7 @@
 
 //! `StreamsGroupTargetAssignmentMetadataKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -30,4 +30,12 @@ impl Message for StreamsGroupTargetAssignmentMetadataKey {
 
 impl RecordKey for StreamsGroupTargetAssignmentMetadataKey {
     const RECORD_TYPE: i16 = 20;
+}
+
+impl Show for StreamsGroupTargetAssignmentMetadataKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("groupId", Shown::Text(self.group_id.clone())));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `StreamsGroupTopologyValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __consumer_offsets.
 ///
@@ -35,6 +35,15 @@ impl Message for StreamsGroupTopologyValue {
 
 impl RecordValue for StreamsGroupTopologyValue {
     const RECORD_TYPE: i16 = 23;
+}
+
+impl Show for StreamsGroupTopologyValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("epoch", Shown::Number(i64::from(self.epoch))));
+        fields.push(("subtopologies", Shown::List(self.subtopologies.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
+    }
 }
 
 /// Part of [`StreamsGroupTopologyValue`].
@@ -77,6 +86,35 @@ impl Subtopology {
     }
 }
 
+impl Subtopology {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("subtopologyId", Shown::Text(self.subtopology_id.clone())));
+        fields.push(("sourceTopics", Shown::List(self.source_topics.iter().map(|x| Shown::Text(x.clone())).collect())));
+        fields.push((
+            "sourceTopicRegex",
+            Shown::List(self.source_topic_regex.iter().map(|x| Shown::Text(x.clone())).collect()),
+        ));
+        fields.push((
+            "stateChangelogTopics",
+            Shown::List(self.state_changelog_topics.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push((
+            "repartitionSinkTopics",
+            Shown::List(self.repartition_sink_topics.iter().map(|x| Shown::Text(x.clone())).collect()),
+        ));
+        fields.push((
+            "repartitionSourceTopics",
+            Shown::List(self.repartition_source_topics.iter().map(|x| x.show(version)).collect()),
+        ));
+        fields.push((
+            "copartitionGroups",
+            Shown::List(self.copartition_groups.iter().map(|x| x.show(version)).collect()),
+        ));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`StreamsGroupTopologyValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CopartitionGroup {
@@ -114,6 +152,25 @@ impl CopartitionGroup {
     }
 }
 
+impl CopartitionGroup {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push((
+            "sourceTopics",
+            Shown::List(self.source_topics.iter().map(|x| Shown::Number(i64::from(*x))).collect()),
+        ));
+        fields.push((
+            "sourceTopicRegex",
+            Shown::List(self.source_topic_regex.iter().map(|x| Shown::Number(i64::from(*x))).collect()),
+        ));
+        fields.push((
+            "repartitionSourceTopics",
+            Shown::List(self.repartition_source_topics.iter().map(|x| Shown::Number(i64::from(*x))).collect()),
+        ));
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`StreamsGroupTopologyValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicConfig {
@@ -133,6 +190,15 @@ impl TopicConfig {
         w.string(true, &self.value)?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl TopicConfig {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("key", Shown::Text(self.key.clone())));
+        fields.push(("value", Shown::Text(self.value.clone())));
+        Shown::Fields(fields)
     }
 }
 
@@ -164,5 +230,16 @@ impl TopicInfo {
         w.array(true, &self.topic_configs, |w, x| x.encode(w, version))?;
         w.no_tags();
         Ok(())
+    }
+}
+
+impl TopicInfo {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("name", Shown::Text(self.name.clone())));
+        fields.push(("partitions", Shown::Number(i64::from(self.partitions))));
+        fields.push(("replicationFactor", Shown::Number(i64::from(self.replication_factor))));
+        fields.push(("topicConfigs", Shown::List(self.topic_configs.iter().map(|x| x.show(version)).collect())));
+        Shown::Fields(fields)
     }
 }

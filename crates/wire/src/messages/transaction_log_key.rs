@@ -2,7 +2,7 @@
 
 //! `TransactionLogKey`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordKey, Show, Shown, VersionRange, Writer};
 
 /// Records of the internal topic __transaction_state.
 ///
@@ -30,4 +30,12 @@ impl Message for TransactionLogKey {
 
 impl RecordKey for TransactionLogKey {
     const RECORD_TYPE: i16 = 0;
+}
+
+impl Show for TransactionLogKey {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("transactionalId", Shown::Text(self.transactional_id.clone())));
+        Shown::Fields(fields)
+    }
 }

@@ -2,7 +2,7 @@
 
 //! `TransactionLogValue`.
 
-use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Tags, VersionRange, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, RecordValue, Show, Shown, Tags, VersionRange, Writer};
 
 /// Records of the internal topic __transaction_state.
 ///
@@ -125,6 +125,37 @@ impl RecordValue for TransactionLogValue {
     const RECORD_TYPE: i16 = 0;
 }
 
+impl Show for TransactionLogValue {
+    fn show(&self, version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("producerId", Shown::Number(self.producer_id)));
+        fields.push(("producerEpoch", Shown::Number(i64::from(self.producer_epoch))));
+        fields.push(("transactionTimeoutMs", Shown::Number(i64::from(self.transaction_timeout_ms))));
+        fields.push(("transactionStatus", Shown::Number(i64::from(self.transaction_status))));
+        fields.push((
+            "transactionPartitions",
+            self.transaction_partitions
+                .as_ref()
+                .map_or(Shown::Null, |x| Shown::List(x.iter().map(|x| x.show(version)).collect())),
+        ));
+        fields.push(("transactionLastUpdateTimestampMs", Shown::Number(self.transaction_last_update_timestamp_ms)));
+        fields.push(("transactionStartTimestampMs", Shown::Number(self.transaction_start_timestamp_ms)));
+        if version >= 1 && self.previous_producer_id != -1 {
+            fields.push(("previousProducerId", Shown::Number(self.previous_producer_id)));
+        }
+        if version >= 1 && self.next_producer_id != -1 {
+            fields.push(("nextProducerId", Shown::Number(self.next_producer_id)));
+        }
+        if version >= 1 && self.next_producer_epoch != -1 {
+            fields.push(("nextProducerEpoch", Shown::Number(i64::from(self.next_producer_epoch))));
+        }
+        if version >= 1 && self.client_transaction_version != 0 {
+            fields.push(("clientTransactionVersion", Shown::Number(i64::from(self.client_transaction_version))));
+        }
+        Shown::Fields(fields)
+    }
+}
+
 /// Part of [`TransactionLogValue`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionsSchema {
@@ -153,5 +184,17 @@ impl PartitionsSchema {
             w.no_tags();
         }
         Ok(())
+    }
+}
+
+impl PartitionsSchema {
+    fn show(&self, _version: i16) -> Shown {
+        let mut fields = Vec::new();
+        fields.push(("topic", Shown::Text(self.topic.clone())));
+        fields.push((
+            "partitionIds",
+            Shown::List(self.partition_ids.iter().map(|x| Shown::Number(i64::from(*x))).collect()),
+        ));
+        Shown::Fields(fields)
     }
 }

@@ -32,6 +32,8 @@ pub(crate) fn difference(source: Source, kafka: &Value, ours: &Value) -> Option<
                 None => (source == Source::SameKafka).then(|| format!("{name} is missing")),
             }
         }),
+        // A struct without fields.
+        (Value::Object(fields), Value::Null) if fields.is_empty() => None,
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             a.iter().zip(b).find_map(|(a, b)| difference(source, a, b))
         }

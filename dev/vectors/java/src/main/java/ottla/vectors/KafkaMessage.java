@@ -16,6 +16,7 @@ import org.apache.kafka.common.protocol.types.Struct;
 final class KafkaMessage {
     private static final List<String> PACKAGES = List.of(
         "org.apache.kafka.common.message.",
+        "org.apache.kafka.common.metadata.",
         "org.apache.kafka.coordinator.group.generated.",
         "org.apache.kafka.coordinator.share.generated.",
         "org.apache.kafka.coordinator.transaction.generated.");

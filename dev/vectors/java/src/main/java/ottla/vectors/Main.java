@@ -18,7 +18,7 @@ import java.util.stream.Stream;
  */
 public final class Main {
     private static final Pattern HEAD =
-        Pattern.compile("(request|response|key|value|data) (?:\\d+ )?(\\w+) versions (\\d+)-(\\d+) .*");
+        Pattern.compile("(request|response|key|value|metadata|data) (?:\\d+ )?(\\w+) versions (\\d+)-(\\d+) .*");
 
     public static void main(String[] args) throws IOException {
         Path schemas = Path.of(args[0]);
