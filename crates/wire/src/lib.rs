@@ -11,8 +11,8 @@ mod kind;
 // Fields are the protocol's own; requests differ in size; what is shown is put together field by field.
 #[allow(missing_docs, clippy::large_enum_variant, clippy::vec_init_then_push)]
 pub mod messages;
-mod read;
 mod metadata_record;
+mod read;
 mod record;
 mod records;
 mod shown;
@@ -26,7 +26,7 @@ pub use read::{DecodeError, Reader};
 pub use record::{
     RecordKey, RecordValue, decode_record_value, encode_record_key, encode_record_value, split_record_key,
 };
-pub use shown::{Show, Shown};
 pub use records::{Encoded, Records, Segment};
+pub use shown::{Show, Shown};
 pub use version::VersionRange;
 pub use write::{EncodeError, STRING_BYTES_MAX, Tags, Writer};

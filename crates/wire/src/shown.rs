@@ -142,7 +142,10 @@ mod tests {
     #[test]
     fn what_is_shown_is_json() {
         let bytes = |bytes: &'static [u8]| Shown::Bytes(Bytes::from_static(bytes)).to_string();
-        assert_eq!([bytes(b""), bytes(b"f"), bytes(b"fo"), bytes(b"foo")], ["\"\"", "\"Zg==\"", "\"Zm8=\"", "\"Zm9v\""]);
+        assert_eq!(
+            [bytes(b""), bytes(b"f"), bytes(b"fo"), bytes(b"foo")],
+            ["\"\"", "\"Zg==\"", "\"Zm8=\"", "\"Zm9v\""]
+        );
         let all = Shown::Fields(vec![
             ("text", "a\"\\\n\u{1b}é€".into()),
             ("none", None::<i64>.into()),

@@ -110,7 +110,8 @@ fn functions(decode: &str, encode: &str) -> String {
 
 fn show_function(shape: &Shape<'_>) -> String {
     let body = show::body(shape);
-    let code = body.split('"').step_by(2).collect::<String>(); // without the names of fields
+    // Without the names of fields, one of which may be just that.
+    let code = body.split('"').step_by(2).collect::<String>().replace("self.version", "");
     let version = if words(&code).contains("version") { "version" } else { "_version" };
     format!("fn show(&self, {version}: i16) -> Shown {{ {body} }}")
 }
@@ -160,7 +161,8 @@ fn words(code: &str) -> HashSet<&str> {
 /// Names that a struct of a schema may not take, because generated code uses them for something else.
 pub(super) fn is_reserved(name: &str) -> bool {
     const RUST: [&str; 9] = ["Bytes", "Uuid", "Option", "Vec", "String", "Result", "Ok", "Some", "None"];
-    const OURS: [&str; 10] = ["ApiKey", "Message", "Reader", "Records", "Show", "Shown", "Tags", "VersionRange", "Writer", "Self"];
+    const OURS: [&str; 10] =
+        ["ApiKey", "Message", "Reader", "Records", "Show", "Shown", "Tags", "VersionRange", "Writer", "Self"];
     RUST.contains(&name) || OURS.contains(&name)
 }
 

@@ -40,7 +40,7 @@ impl RecordValue for ConsumerGroupRegularExpressionValue {
 }
 
 impl Show for ConsumerGroupRegularExpressionValue {
-    fn show(&self, version: i16) -> Shown {
+    fn show(&self, _version: i16) -> Shown {
         let mut fields = Vec::new();
         fields.push(("topics", Shown::List(self.topics.iter().map(|x| Shown::Text(x.clone())).collect())));
         fields.push(("version", Shown::Number(self.version)));

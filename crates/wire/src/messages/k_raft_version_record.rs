@@ -34,7 +34,7 @@ impl Message for KRaftVersionRecord {
 }
 
 impl Show for KRaftVersionRecord {
-    fn show(&self, version: i16) -> Shown {
+    fn show(&self, _version: i16) -> Shown {
         let mut fields = Vec::new();
         fields.push(("version", Shown::Number(i64::from(self.version))));
         fields.push(("kRaftVersion", Shown::Number(i64::from(self.k_raft_version))));

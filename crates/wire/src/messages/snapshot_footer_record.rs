@@ -32,7 +32,7 @@ impl Message for SnapshotFooterRecord {
 }
 
 impl Show for SnapshotFooterRecord {
-    fn show(&self, version: i16) -> Shown {
+    fn show(&self, _version: i16) -> Shown {
         let mut fields = Vec::new();
         fields.push(("version", Shown::Number(i64::from(self.version))));
         Shown::Fields(fields)

@@ -34,7 +34,7 @@ impl Message for SnapshotHeaderRecord {
 }
 
 impl Show for SnapshotHeaderRecord {
-    fn show(&self, version: i16) -> Shown {
+    fn show(&self, _version: i16) -> Shown {
         let mut fields = Vec::new();
         fields.push(("version", Shown::Number(i64::from(self.version))));
         fields.push(("lastContainedLogTimestamp", Shown::Number(self.last_contained_log_timestamp)));
