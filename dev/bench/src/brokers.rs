@@ -46,21 +46,24 @@ pub(crate) struct Ottla {
     folder: PathBuf,
     address: SocketAddr,
     cpus: Option<String>,
+    properties: Vec<(String, String)>,
     process: Option<Process>,
 }
 
 impl Broker {
-    /// Starts a broker in `folder`, confined to `cpus` where given; ready when this returns.
-    pub(crate) fn start(side: Side, folder: &Path, cpus: Option<&str>) -> Result<Broker> {
+    /// Starts a broker in `folder` with `more` settings, confined to `cpus` where given; ready when this returns.
+    pub(crate) fn start(side: Side, folder: &Path, cpus: Option<&str>, more: &[(&str, &str)]) -> Result<Broker> {
         let cpus = cpus.map(str::to_owned);
-        let properties = BROKER_PROPERTIES.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let all = BROKER_PROPERTIES.iter().chain(more);
+        let properties: Vec<_> = all.map(|(key, value)| (key.to_string(), value.to_string())).collect();
         if side == Side::Kafka {
             let kafka = Kafka::start(&Jars::fetch()?, folder, &Settings { properties, cpus })?;
             return Ok(Broker::Kafka(Box::new(kafka)));
         }
         let binary = std::env::var_os(BINARY_ENV).with_context(|| format!("{BINARY_ENV} names no binary"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], probe::free_port()?));
-        let mut ottla = Ottla { binary: binary.into(), folder: folder.to_owned(), address, cpus, process: None };
+        let (binary, folder) = (binary.into(), folder.to_owned());
+        let mut ottla = Ottla { binary, folder, address, cpus, properties, process: None };
         ottla.start()?;
         Ok(Broker::Ottla(ottla))
     }
@@ -91,6 +94,14 @@ impl Broker {
         }
     }
 
+    /// The folder that holds one folder per partition.
+    pub(crate) fn data(&self) -> PathBuf {
+        match self {
+            Broker::Ottla(ottla) => ottla.folder.join("data"),
+            Broker::Kafka(kafka) => kafka.data(),
+        }
+    }
+
     /// CPU time and memory so far.
     pub(crate) fn usage(&self) -> Result<Usage> {
         match self {
@@ -105,7 +116,7 @@ impl Ottla {
         let mut command = Command::new(&self.binary);
         command.arg("serve").arg("--data-dir").arg(self.folder.join("data"));
         command.arg("--listen").arg(self.address.to_string());
-        for (key, value) in BROKER_PROPERTIES {
+        for (key, value) in &self.properties {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         let mut command = on_cpus(command, self.cpus.as_deref());

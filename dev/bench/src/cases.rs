@@ -30,6 +30,8 @@ pub(crate) enum Work {
     Rolling(u32, bool),
     /// Consume 1 KB, transform, produce in transactions that are committed at an interval of so many milliseconds.
     Transactions(u32),
+    /// Compaction of a topic with records of a size, of which each key has ten.
+    Compact(u32),
     /// Receive from a socket and write to a file, without a broker.
     BareReceive,
     /// Send a file with `sendfile`, without a broker.
@@ -60,10 +62,30 @@ pub(crate) struct Case {
     pub(crate) header_only: bool,
 }
 
+/// How the broker of a case is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// As users start it.
+    Plain,
+    /// On a processor of its own.
+    Confined,
+    /// Looking for something to compact every tenth of a second.
+    Compacting,
+}
+
 impl Case {
     /// True when the case needs a broker that it does not start itself.
     pub(crate) fn needs_broker(&self) -> bool {
         self.work != Work::StartStop && !self.is_bare()
+    }
+
+    /// How its broker is started.
+    pub(crate) fn setting(&self) -> Setting {
+        match self.work {
+            Work::Compact(_) => Setting::Compacting,
+            _ if self.confined => Setting::Confined,
+            _ => Setting::Plain,
+        }
     }
 
     /// True when the case measures the machine and no broker.
@@ -86,10 +108,10 @@ const fn header_only(name: &'static str, work: Work) -> Case {
 
 use Client::{Bare, Java, Librdkafka};
 use Sending::{Copied, Sendfile};
-use Work::{BareRange, Consume, ConsumerPerf, Groups, Latency, Produce, Rolling, Transactions};
+use Work::{BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Produce, Rolling, Transactions};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 41] = [
+pub(crate) const ALL: [Case; 43] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile),
     case("range-4k-copied", BareRange(4 << 10, Copied)),
@@ -127,6 +149,8 @@ pub(crate) const ALL: [Case; 41] = [
     case("consume-100b-librdkafka", Consume(Librdkafka, 100)),
     case("consume-100b-java", Consume(Java, 100)),
     case("consume-100b-bare", Consume(Bare, 100)),
+    case("compact-1k", Compact(1024)),
+    case("compact-100b", Compact(100)),
     confined("confined-produce-1k-librdkafka", Produce(Librdkafka, 1024, "all")),
     confined("confined-produce-1k-java", Produce(Java, 1024, "all")),
     confined("confined-consume-1k-librdkafka", Consume(Librdkafka, 1024)),

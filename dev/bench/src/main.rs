@@ -12,6 +12,7 @@ mod brokers;
 mod cases;
 mod chart;
 mod clients;
+mod compaction;
 mod parameters;
 mod report;
 mod rounds;

@@ -23,6 +23,10 @@ pub(crate) const BROKER_PROPERTIES: [(&str, &str); 3] = [
     ("group.consumer.min.heartbeat.interval.ms", "1000"),
     ("group.consumer.heartbeat.interval.ms", "1000"),
 ];
+/// Where compaction is measured, neither broker waits long before it looks whether there is something to do.
+pub(crate) const COMPACTING_PROPERTIES: [(&str, &str); 1] = [("log.cleaner.backoff.ms", "100")];
+/// Records of each key in a compaction case.
+pub(crate) const RECORDS_PER_KEY: u64 = 10;
 /// Processors of the broker and of the client where they are kept apart.
 pub(crate) const CONFINED: (&str, &str) = ("0", "1");
 

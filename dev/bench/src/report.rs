@@ -154,7 +154,7 @@ fn goals(case: &str, metric: &str, ottla: Option<f64>, ratio: Option<f64>, to_ba
         "mb_per_s" if case == "consume-1k-bare" => {
             vec![at_least("of bare", to_bare, 0.8), at_least("of Kafka", ratio, 1.0)]
         }
-        "mb_per_s" if produce || consume => vec![at_least("of Kafka", ratio, 1.0)],
+        "mb_per_s" if produce || consume || case.starts_with("compact-") => vec![at_least("of Kafka", ratio, 1.0)],
         "mb_per_s" if case.starts_with("confined-") => vec![at_least("of Kafka", ratio, 1.5)],
         "p99_ms" if case.starts_with("latency-") => vec![at_most("of Kafka", ratio, 0.5)],
         "idle_rss_mb" => vec![at_most("MB", ottla, 30.0)],
@@ -176,6 +176,8 @@ fn client_settings() -> BTreeMap<&'static str, String> {
         ("java_options", parameters::CLIENT_JVM.join(" ")),
         ("librdkafka", rdkafka::util::get_rdkafka_version().1),
         ("broker_properties", format!("{:?}", parameters::BROKER_PROPERTIES)),
+        ("broker_properties_where_compacting", format!("{:?}", parameters::COMPACTING_PROPERTIES)),
+        ("records_per_key", parameters::RECORDS_PER_KEY.to_string()),
     ])
 }
 

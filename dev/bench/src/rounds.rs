@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use ottla_peer::java::Jars;
 use serde::Serialize;
 
 use crate::brokers::{Broker, Side};
-use crate::cases::{Case, Client, Sending, Work};
+use crate::cases::{Case, Client, Sending, Setting, Work};
 use crate::clients::{self, JavaLoad, Latencies, Measured};
-use crate::parameters::{CONFINED, LINGER_MS, PARTITIONS, PARTITIONS_PER_MEMBER, Parameters};
+use crate::compaction::{self, Closed};
+use crate::parameters::{
+    COMPACTING_PROPERTIES, CONFINED, LINGER_MS, PARTITIONS, PARTITIONS_PER_MEMBER, Parameters, RECORDS_PER_KEY,
+};
 use crate::worker::groups::Commits;
 use crate::worker::rolling::Rolled;
 
@@ -50,11 +53,11 @@ pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Re
             order.reverse();
         }
         for side in order {
-            for confined in [false, true] {
+            for setting in [Setting::Plain, Setting::Compacting, Setting::Confined] {
                 let runs =
-                    |it: &&Case| !it.is_bare() && it.confined == confined && (side == Side::Ottla || !it.header_only);
+                    |it: &&Case| !it.is_bare() && it.setting() == setting && (side == Side::Ottla || !it.header_only);
                 let of_session: Vec<_> = cases.iter().filter(runs).collect();
-                session(side, &of_session, parameters, confined, &mut |case, metrics| add(side, case, metrics))?;
+                session(side, &of_session, parameters, setting, &mut |case, metrics| add(side, case, metrics))?;
             }
         }
     }
@@ -70,15 +73,17 @@ fn session(
     side: Side,
     cases: &[&Case],
     parameters: &Parameters,
-    confined: bool,
+    setting: Setting,
     add: &mut impl FnMut(&Case, BTreeMap<&'static str, f64>),
 ) -> Result<()> {
     if cases.is_empty() {
         return Ok(());
     }
     let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
+    let confined = setting == Setting::Confined;
     let (broker_cpus, client_cpus) = if confined { (Some(CONFINED.0), Some(CONFINED.1)) } else { (None, None) };
-    let mut broker = Broker::start(side, folder.path(), broker_cpus)?;
+    let more: &[_] = if setting == Setting::Compacting { &COMPACTING_PROPERTIES } else { &[] };
+    let mut broker = Broker::start(side, folder.path(), broker_cpus, more)?;
     for case in cases.iter().filter(|case| case.work == Work::StartStop) {
         add(case, start_stop(&mut broker, parameters)?);
     }
@@ -134,6 +139,7 @@ impl Session<'_> {
             Work::Groups(groups, members) => self.groups(groups, members),
             Work::Rolling(members, consumer) => self.rolling(members, consumer),
             Work::Transactions(interval_ms) => self.transactions(interval_ms),
+            Work::Compact(size) => self.compact(size),
             Work::StartStop | Work::BareReceive | Work::BareSendfile | Work::BareRange(..) => Ok(BTreeMap::new()),
         }
     }
@@ -263,6 +269,34 @@ impl Session<'_> {
             ("join_seconds", commits.join_seconds),
             ("broker_cpu_s", after.cpu_seconds - before.cpu_seconds),
             ("rss_mb", after.resident_bytes as f64 / MB),
+        ]))
+    }
+
+    /// The topic is filled while it is not compacted, so that both brokers have the same before they begin.
+    fn compact(&mut self, size: u32) -> Result<BTreeMap<&'static str, f64>> {
+        let topic = self.topic(&[&["cleanup.policy=delete"], &compaction::TOPIC[..]].concat())?;
+        let (bootstrap, records) = (self.broker.bootstrap(), self.records(size));
+        let (size, count, keys) = (size.to_string(), records.to_string(), (records / RECORDS_PER_KEY).to_string());
+        let batching = clients::batching();
+        let mut fill = vec!["produce", &bootstrap, &topic, &size, &count, "all", "--keys", &keys];
+        fill.extend(batching.iter().map(String::as_str));
+        clients::worker(&fill, self.client_cpus)?;
+        let before = Closed::look(&self.broker.data(), &topic)?;
+        let usage = self.broker.usage()?;
+        let begin = Instant::now();
+        let policy = [&["alter", &bootstrap, &topic, "cleanup.policy=compact"], &compaction::TOPIC[..]].concat();
+        clients::worker(&policy, None)?;
+        before.wait_until_clean(&self.broker.data(), &topic)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let used = self.broker.usage()?;
+        let after = Closed::look(&self.broker.data(), &topic)?;
+        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        let bytes = before.bytes as f64;
+        Ok(BTreeMap::from([
+            ("mb_per_s", bytes / MB / seconds),
+            ("broker_cpu_s_per_gb", (used.cpu_seconds - usage.cpu_seconds) / (bytes / GB)),
+            ("percent_left", 100.0 * after.bytes as f64 / bytes),
+            ("rss_mb", used.resident_bytes as f64 / MB),
         ]))
     }
 

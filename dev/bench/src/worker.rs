@@ -21,6 +21,8 @@ pub(crate) mod rolling;
 pub(crate) enum Job {
     /// Makes a topic
     Create { bootstrap: String, topic: String, settings: Vec<String> },
+    /// Sets a topic's configuration; what is not given has its default
+    Alter { bootstrap: String, topic: String, settings: Vec<String> },
     /// Deletes a topic
     Delete { bootstrap: String, topic: String },
     /// Produces with librdkafka
@@ -63,6 +65,7 @@ pub(crate) fn run(job: &Job) -> Result<()> {
             return Ok(());
         }
         Job::Create { bootstrap, topic, settings } => librdkafka::create(bootstrap, topic, settings)?,
+        Job::Alter { bootstrap, topic, settings } => librdkafka::alter(bootstrap, topic, settings)?,
         Job::Delete { bootstrap, topic } => librdkafka::delete(bootstrap, topic)?,
         Job::Produce(load) => librdkafka::produce(load)?,
         Job::Consume { bootstrap, topic, records } => librdkafka::consume(bootstrap, topic, *records)?,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use ottla_testkit::Dice;
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -33,6 +34,9 @@ pub(crate) struct Load {
     batch_bytes: u32,
     #[arg(long)]
     linger_ms: u32,
+    /// Records get one of so many keys; none without it.
+    #[arg(long)]
+    keys: Option<u64>,
 }
 
 fn config(bootstrap: &str) -> ClientConfig {
@@ -51,6 +55,20 @@ pub(crate) fn create(bootstrap: &str, topic: &str, settings: &[String]) -> Resul
         new = new.set(key, value);
     }
     let results = wait(admin.create_topics([&new], &options))?;
+    ensure!(results.iter().all(Result::is_ok), "{results:?}");
+    Ok(Measured::default())
+}
+
+/// Sets a topic's configuration.
+pub(crate) fn alter(bootstrap: &str, topic: &str, settings: &[String]) -> Result<Measured> {
+    let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let mut new = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    for setting in settings {
+        let (key, value) = setting.split_once('=').context("a setting is KEY=VALUE")?;
+        new = new.set(key, value);
+    }
+    let results = wait(admin.alter_configs([&new], &options))?;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");
     Ok(Measured::default())
 }
@@ -116,7 +134,10 @@ pub(crate) fn produce(load: &Load) -> Result<Measured> {
     producer.client().fetch_metadata(Some(&load.topic), PATIENCE)?;
     let measured = measure(|| {
         for number in 0..load.records {
-            send(&producer, &load.topic, (number % PARTITIONS as u64) as i32, &value)?;
+            // With keys, those of a partition are its own.
+            let place = load.keys.map_or(number, |keys| Dice::new(number).below(keys));
+            let key = load.keys.map(|_| format!("key-{place:012}"));
+            send(&producer, &load.topic, (place % PARTITIONS as u64) as i32, key.as_deref(), &value)?;
             if number % 1024 == 0 {
                 producer.poll(Duration::ZERO);
             }
@@ -134,8 +155,9 @@ pub(crate) fn produce(load: &Load) -> Result<Measured> {
     Ok(measured)
 }
 
-fn send(producer: &BaseProducer<Counter>, topic: &str, partition: i32, value: &[u8]) -> Result<()> {
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition).payload(value);
+fn send(producer: &BaseProducer<Counter>, topic: &str, partition: i32, key: Option<&str>, value: &[u8]) -> Result<()> {
+    let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(topic).partition(partition).payload(value);
+    record.key = key;
     loop {
         match producer.send(record) {
             Ok(()) => return Ok(()),

@@ -61,3 +61,36 @@ fn records_and_batches_are_counted() {
     let expected = Partition { records: 2, batches: 1, segments: 1, end_offset: 2, ..Partition::default() };
     assert_eq!(judge(&lines).unwrap(), expected);
 }
+
+#[test]
+fn a_compacted_partition_may_have_gaps_and_no_more() {
+    let check = |folder: &str, body: &[&str]| -> Result<()> {
+        let mut judge = Judge::default();
+        judge.line(&format!("Dumping /d/{folder}-0/0.log"))?;
+        body.iter().try_for_each(|line| judge.line(line))?;
+        judge.begin_file(Path::new("/d/end-0/0.log"))
+    };
+    let gaps = [
+        "baseOffset: 5 lastOffset: 9 count: 1 position: 0 isvalid: true",
+        "| offset: 7 CreateTime: 5 keySize: 1",
+        "baseOffset: 20 lastOffset: 29 count: 0 position: 0 isvalid: true",
+    ];
+    assert!(check("compacted-t", &gaps).is_ok());
+    assert!(check("t", &gaps).is_err());
+    let back =
+        ["baseOffset: 5 lastOffset: 9 count: 0 isvalid: true", "baseOffset: 9 lastOffset: 9 count: 0 isvalid: true"];
+    assert!(check("compacted-t", &back).is_err());
+    let crowd = ["baseOffset: 5 lastOffset: 6 count: 3 position: 0 isvalid: true"];
+    assert!(check("compacted-t", &crowd).is_err());
+    // The tool complains when it is through with all files.
+    let complaint = |of: &str, line: &str| {
+        let of = format!("Non-consecutive offsets in /d/{of}-0/00000000000000000005.log");
+        check("other", &[&of, line])
+    };
+    assert!(complaint("compacted-t", "  7 is followed by 9").is_ok());
+    assert!(complaint("compacted-t", "  -1 is followed by 9").is_ok());
+    assert!(complaint("compacted-t", "  9 is followed by 9").is_err());
+    assert!(complaint("t", "  7 is followed by 9").is_err());
+    assert!(complaint("t", "  -1 is followed by 5").is_ok());
+    assert!(complaint("t", "  -1 is followed by 9").is_err());
+}
