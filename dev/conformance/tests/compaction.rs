@@ -1,5 +1,5 @@
 //! Compaction as clients and Kafka's tools see it: closed segments hold one record per key at its old offset, the size
-//! falls, deletions are seen and go, `__consumer_offsets` stays small, Kafka's own tester reports a reduction, and segments
+//! falls, deletions are seen and go, so do the coordinators' own topics, Kafka's own tester reports a reduction, and segments
 //! that one broker compacted are served by the other.
 //!
 //! `OTTLA_CLEANER=off` starts the broker without its cleaner: the cases that want compaction then fail, which shows that
@@ -31,6 +31,8 @@ const ROUND: Duration = Duration::from_secs(60);
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 /// Kafka's tool that writes, reads and compares.
 const TESTER: &str = "org.apache.kafka.tools.LogCompactionTester";
+/// What the dump tool prints of records that are a client's.
+const PLAIN: &str = "--print-data-log";
 const KEYS: usize = 500;
 const RECORDS: usize = 60_000;
 /// Small segments, compacted as soon as there is anything to do.
@@ -63,9 +65,12 @@ fn main() -> ExitCode {
         suite.case("deletions_are_seen_and_go", || deletions(ottla, &bootstrap));
         suite.case("a_policy_is_changed_without_a_restart", || changed_policy(ottla, &bootstrap));
         suite.case("a_limit_is_set_without_a_restart", || new_limit(ottla, &bootstrap));
-        suite.case("consumer_offsets_stay_small", || consumer_offsets(ottla, &bootstrap));
-        suite.case("transaction_state_stays_small", || transaction_state(ottla, &bootstrap));
-        suite.case("kafkas_tester_reports_a_reduction", || kafkas_tester(ottla));
+        let (broker, address) = (&*ottla, &*bootstrap);
+        suite.together(vec![
+            ("consumer_offsets_stay_small".to_owned(), Box::new(|| consumer_offsets(broker, address))),
+            ("transaction_state_stays_small".to_owned(), Box::new(|| transaction_state(broker, address))),
+            ("kafkas_tester_reports_a_reduction".to_owned(), Box::new(|| kafkas_tester(broker))),
+        ]);
         if !ottla.is_external() {
             suite.case("segments_change_places", || segments_change_places(ottla));
         }
@@ -138,12 +143,12 @@ fn compacted_to(folder: &Path, bytes: u64) -> Result<()> {
     })
 }
 
-/// Offset and key of every record in the files, as Kafka's dump tool prints them.
-fn dumped(files: &[PathBuf]) -> Result<Vec<(u64, String)>> {
+/// Offset and key of every record in the files, as Kafka's dump tool prints them with this option.
+fn dumped(files: &[PathBuf], printing: &str) -> Result<Vec<(u64, String)>> {
     let jars = Jars::fetch()?;
     let list: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
     let mut tool = jars.tool("org.apache.kafka.tools.DumpLogSegments");
-    tool.args(["--deep-iteration", "--print-data-log", "--files", &list.join(",")]);
+    tool.args(["--deep-iteration", printing, "--files", &list.join(",")]);
     let output = run::run(&mut tool, ROUND * 3)?.success()?;
     let text = output.all_text();
     ensure!(!text.contains("isvalid: false"), "a batch is not valid");
@@ -155,6 +160,23 @@ fn dumped(files: &[PathBuf]) -> Result<Vec<(u64, String)>> {
     Ok(text.lines().filter_map(record).collect())
 }
 
+/// The closed segments of a coordinator's topic come to hold one record per key, `key` among them, at most `bytes` in all.
+fn one_record_per_key(folder: &Path, decoder: &str, key: &str, bytes: u64) -> Result<()> {
+    compacted_to(folder, bytes)?;
+    eventually("keys have several records", || {
+        let mut files = segments(folder)?;
+        files.pop();
+        // A file may be replaced before the tool comes to it.
+        let Ok(found) = dumped(&files, decoder) else { return Ok(Err("files are being replaced".to_owned())) };
+        let mut keys: Vec<_> = found.into_iter().map(|(_, key)| key).collect();
+        let (records, of_key) = (keys.len(), keys.iter().filter(|found| found.contains(key)).count());
+        keys.sort_unstable();
+        keys.dedup();
+        let ends = keys.len() == records && of_key == 1;
+        Ok(if ends { Ok(()) } else { Err(format!("{records} records of {} keys, {of_key} of {key}", keys.len())) })
+    })
+}
+
 fn closed_segments(ottla: &Broker, bootstrap: &str) -> Result<()> {
     for codec in ["none", "zstd"] {
         let topic = ottla.topic(&format!("compacted-{codec}"));
@@ -164,7 +186,7 @@ fn closed_segments(ottla: &Broker, bootstrap: &str) -> Result<()> {
         compacted_to(&folder, 400_000)?;
         let mut files = segments(&folder)?;
         files.pop();
-        let found = dumped(&files)?;
+        let found = dumped(&files, PLAIN)?;
         let keys: BTreeSet<_> = found.iter().map(|(_, key)| key).collect();
         ensure!(keys.len() == KEYS, "{codec}: {} keys in closed segments", keys.len());
         ensure!(found.len() == KEYS, "{codec}: {} records of {KEYS} keys in closed segments", found.len());
@@ -218,7 +240,7 @@ fn deletions(ottla: &Broker, bootstrap: &str) -> Result<()> {
         let mut files = segments(&folder)?;
         files.pop();
         // A file may be replaced before the tool comes to it.
-        let Ok(found) = dumped(&files) else { return Ok(Err("files are being replaced".to_owned())) };
+        let Ok(found) = dumped(&files, PLAIN) else { return Ok(Err("files are being replaced".to_owned())) };
         let left = found.iter().filter(|(_, key)| key.starts_with("key-")).count();
         Ok(if left == 0 && !found.is_empty() { Ok(()) } else { Err(format!("{left} records of deleted keys")) })
     })
@@ -286,7 +308,7 @@ fn consumer_offsets(ottla: &Broker, bootstrap: &str) -> Result<()> {
     // Each takes 4 KB: several segments, of which the closed ones become almost nothing.
     let commits = 1000;
     (1..=commits).try_for_each(commit)?;
-    compacted_to(&ottla.data().join("__consumer_offsets-0"), 50_000)?;
+    one_record_per_key(&ottla.data().join("__consumer_offsets-0"), "--offsets-decoder", &topic, 50_000)?;
     let mut list = TopicPartitionList::new();
     list.add_partition(&topic, 0);
     let found = group.committed_offsets(list, PATIENCE)?;
@@ -314,10 +336,10 @@ fn transaction_state(ottla: &Broker, bootstrap: &str) -> Result<()> {
     };
     let first = producer()?;
     // Each takes some records of 4 KB.
-    for _ in 0..300 {
+    for _ in 0..150 {
         transact(&first)?;
     }
-    compacted_to(&ottla.data().join("__transaction_state-0"), 50_000)?;
+    one_record_per_key(&ottla.data().join("__transaction_state-0"), "--transaction-log-decoder", &id, 50_000)?;
     drop(first);
     transact(&producer()?)
 }
@@ -327,7 +349,7 @@ fn kafkas_tester(ottla: &Broker) -> Result<()> {
     let jars = Jars::fetch()?;
     let mut tool = jars.tool(TESTER);
     tool.args(["--bootstrap-server", &ottla.bootstrap(), "--messages", "200000", "--topics", "1"]);
-    tool.args(["--percent-deletes", "10", "--sleep", "20"]);
+    tool.args(["--percent-deletes", "10", "--sleep", "15"]);
     let output = run::run(&mut tool, Duration::from_secs(300))?.success()?;
     let text = output.all_text();
     let line = text.lines().find(|line| line.contains("reduction")).with_context(|| text.clone())?;
@@ -358,8 +380,8 @@ fn segments_change_places(ottla: &mut Broker) -> Result<()> {
         rust_client::create_topic(&ours, topic, 1, &QUICK)?;
         rust_client::create_topic(&theirs, topic, 1, &QUICK)?;
     }
-    produce(&ours, "compacted-by-ottla", &[("compression.type", "lz4")], 2 * RECORDS)?;
-    produce(&theirs, "compacted-by-kafka", &[("compression.type", "lz4")], 2 * RECORDS)?;
+    produce(&ours, "compacted-by-ottla", &[("compression.type", "lz4")], RECORDS)?;
+    produce(&theirs, "compacted-by-kafka", &[("compression.type", "lz4")], RECORDS)?;
     compacted_to(&ottla.data().join("compacted-by-ottla-0"), 400_000)?;
     compacted_to(&kafka.data().join("compacted-by-kafka-0"), 400_000)?;
     kafka.stop()?;
@@ -368,8 +390,8 @@ fn segments_change_places(ottla: &mut Broker) -> Result<()> {
     move_segments(&kafka.data().join("compacted-by-kafka-0"), &ottla.data().join("compacted-by-kafka-0"))?;
     kafka.start_again()?;
     ottla.start_again()?;
-    readers_see(&theirs, "compacted-by-ottla", &last_values(2 * RECORDS))?;
-    readers_see(&ours, "compacted-by-kafka", &last_values(2 * RECORDS))?;
+    readers_see(&theirs, "compacted-by-ottla", &last_values(RECORDS))?;
+    readers_see(&ours, "compacted-by-kafka", &last_values(RECORDS))?;
     kafka.stop().map(drop)
 }
 

@@ -346,6 +346,74 @@ fn a_damaged_batch_stops_the_pass_and_nothing_of_it_is_copied() {
     }
 }
 
+/// What is clean is not read for the map, only when it is copied.
+#[test]
+fn a_batch_that_was_damaged_after_a_pass_stops_the_next_one() {
+    let bed = bed();
+    let log = bed.open();
+    put(&log, keyed(&[("stays", Some("a value"))]));
+    rounds(&log, 10, 5);
+    clean(&log);
+    let path = bed.dir().join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.iter_mut().rfind(|byte| **byte == b' ').unwrap() = b'_'; // in a value: all of it can be read
+    std::fs::write(&path, &bytes).unwrap();
+    let clean_to = log.clean_to();
+    rounds(&log, 10, 10);
+    log.flush().unwrap();
+    let error = log.clean(&SETTINGS, NOW, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, CleanError::Damaged { segment: Offset(0), .. }), "{error}");
+    assert_eq!((std::fs::read(&path).unwrap(), log.clean_to()), (bytes, clean_to));
+    assert_eq!(temporary(&bed), Vec::<String>::new());
+}
+
+/// A copy ends where its group ended, or a restart could not tell which segments it replaces.
+#[test]
+fn a_group_whose_last_records_go_still_ends_where_it_did() {
+    let bed = bed();
+    let log = bed.open();
+    let large = "x".repeat(2500); // of which no two fit one segment: each begins a group
+    for (key, value) in [("large 1", &*large), ("again", "1"), ("large 2", &large), ("again", "2")] {
+        put(&log, keyed(&[(key, Some(value))]));
+        log.roll(NOW).unwrap();
+    }
+    transactional(&log, 1, 0, &[("large 3", Some(&large))]);
+    end(&log, 1, ControlType::Commit);
+    transactional(&log, 1, 1, &[("aborted", Some("1"))]);
+    log.roll(NOW).unwrap();
+    end(&log, 1, ControlType::Abort);
+    put(&log, keyed(&[("active", Some("1"))]));
+    clean(&log);
+    let found: Vec<_> = batches(&log).iter().map(|(header, _)| (header.base_offset.0, header.records_count)).collect();
+    assert_eq!(found, [(0, 1), (1, 0), (2, 1), (3, 1), (4, 1), (5, 1), (6, 0), (7, 1), (8, 1)]);
+    assert_eq!(log.segment_bases(), [Offset(0), Offset(2), Offset(4), Offset(7)]);
+}
+
+/// A map that ends before a deletion knows nothing of what was deleted: the deletion stays, whatever its age.
+#[test]
+fn a_deletion_behind_the_map_stays_until_a_pass_covers_it() {
+    let bed = bed();
+    let log = bed.open();
+    put(&log, keyed(&[("deleted", Some("before"))]));
+    log.roll(NOW).unwrap();
+    for i in 0..12 {
+        put(&log, keyed(&[(&format!("k{i}"), Some("1"))]));
+    }
+    put(&log, keyed(&[("deleted", None)]));
+    log.roll(NOW).unwrap();
+    put(&log, keyed(&[("active", Some("1"))]));
+    let four_keys = CleanerSettings { dedupe_bytes: 5 * 24, ..SETTINGS };
+    let mut at = NOW;
+    for pass in 1..=3 {
+        let stats = clean_at(&log, &four_keys, at).unwrap();
+        assert_eq!(stats.keys, 4, "pass {pass}");
+        assert_eq!(last_values(&log)["deleted"], None, "pass {pass}");
+        at = at.plus(RETENTION_MS + 1);
+    }
+    clean_at(&log, &four_keys, at).unwrap();
+    assert_eq!(last_values(&log).get("deleted"), None, "neither the value nor its deletion");
+}
+
 /// Files that a finished or ended pass does not leave.
 fn temporary(bed: &Bed) -> Vec<String> {
     let names = std::fs::read_dir(bed.dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

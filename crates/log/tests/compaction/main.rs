@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used)] // a test
 
+mod indexes;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
@@ -225,7 +227,9 @@ impl World {
         let mut builder = builder;
         for (key, len) in records {
             let value = vec![7; *len];
-            builder.append(Millis(self.now), Some(&[*key]), (*len > 0).then_some(&value[..]));
+            // Not all of the same time, nor in order, so that the newest of a batch may go and others stay.
+            let time = Millis(self.now - i64::from(*key) * 10);
+            builder.append(time, Some(&[*key]), (*len > 0).then_some(&value[..]));
         }
         self.append(builder, records, transaction);
     }
@@ -369,7 +373,7 @@ impl World {
                 "offset {offset} holds {plain:?}, {written:?} was written"
             );
         }
-        Ok(())
+        indexes::check(&self.disk, &self.log)
     }
 }
 
@@ -437,6 +441,7 @@ impl Crashed {
     /// What a start finds on `disk`: within a group, which is one segment afterwards, either the old or the new.
     fn found_on(&mut self, disk: SimDisk) -> Result<(), TestCaseError> {
         self.world.reopen_after_crash(disk)?;
+        prop_assert_eq!(self.world.unfinished(), Vec::<String>::new(), "a start leaves nothing half done");
         let seen = content(&self.world.log);
         for (at, from) in self.groups.iter().enumerate() {
             let to = self.groups.get(at + 1).map_or(i64::MAX, |next| next.0);
@@ -453,14 +458,18 @@ impl Crashed {
     fn goes_on(&mut self) -> Result<(), TestCaseError> {
         self.world.clean(64)?;
         self.world.check()?;
-        let names = self.world.disk.list(Path::new("/data/t-0")).unwrap().into_iter().map(|entry| entry.name);
-        let left: Vec<_> = names.filter(|name| name.ends_with(".cleaned") || name.ends_with(".swap")).collect();
-        prop_assert_eq!(left, Vec::<String>::new());
+        prop_assert_eq!(self.world.unfinished(), Vec::<String>::new());
         Ok(())
     }
 }
 
 impl World {
+    /// Files of passes that did not end.
+    fn unfinished(&self) -> Vec<String> {
+        let names = self.disk.list(Path::new("/data/t-0")).unwrap().into_iter().map(|entry| entry.name);
+        names.filter(|name| name.ends_with(".cleaned") || name.ends_with(".swap")).collect()
+    }
+
     fn reopen_after_crash(&mut self, disk: SimDisk) -> Result<(), TestCaseError> {
         let before = self.producers();
         self.disk = disk;
