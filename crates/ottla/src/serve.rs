@@ -51,17 +51,30 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
     let (config, settings) = match configure(arguments) {
         Ok(configured) => configured,
         Err(error) => {
-            eprintln!("ottla: {error:#}");
+            eprintln!("ottla: {}", said(&error));
             return ExitCode::from(EXIT_CONFIGURATION);
         }
     };
     match serve(config, settings, arguments.metrics_listen.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ottla: {error:#}");
+            eprintln!("ottla: {}", said(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, each said once: most messages here already end with that of their cause.
+fn said(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 fn start_logging() {
@@ -92,8 +105,17 @@ fn configure(arguments: &ServeArguments) -> anyhow::Result<(BrokerConfig, Server
         flags: flags(arguments)?,
     })?;
     report(&loaded);
+    if let Some(address) = &arguments.metrics_listen
+        && !is_host_and_port(address)
+    {
+        return Err(anyhow!("--metrics-listen {address}: HOST:PORT is expected"));
+    }
     let settings = loaded.config.server_settings(&hostname())?;
     Ok((loaded.config, settings))
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn read_file(path: &PathBuf) -> anyhow::Result<ConfigFile> {

@@ -5,7 +5,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Output},
     time::Duration,
@@ -25,6 +25,7 @@ fn ottla(arguments: &[&str], dir: &Path) -> Output {
 }
 
 /// Says that the configuration is refused, with exit code 2 and all of `words`.
+/// No word is said twice.
 fn refused(arguments: &[&str], words: &[&str]) {
     let dir = TempDir::new().unwrap();
     let output = ottla(arguments, dir.path());
@@ -33,6 +34,9 @@ fn refused(arguments: &[&str], words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{arguments:?} said nothing of {word}: {said}");
     }
+    let clauses: Vec<_> = said.trim_end().split(": ").collect();
+    let twice = clauses.iter().find(|clause| clauses.iter().filter(|other| other == clause).count() > 1);
+    assert_eq!(twice, None, "said twice: {said}");
     assert!(fs::read_dir(dir.path()).unwrap().next().is_none(), "{arguments:?} left something behind");
 }
 
@@ -43,7 +47,10 @@ fn a_configuration_that_cannot_be_used_is_refused_by_name() {
     refused(&["--set", "nonsense"], &["nonsense", "KEY=VALUE"]);
     refused(&["--listen", "SSL://127.0.0.1:0"], &["SSL"]);
     refused(&["--listen", "127.0.0.1:port"], &["127.0.0.1:port"]);
-    refused(&["--config", "absent.properties"], &["absent.properties"]);
+    refused(&["--set", "node.id=-1"], &["node.id", "at least 0"]);
+    refused(&["--set", "log.dirs=a,a"], &["log.dirs", "twice"]);
+    refused(&["--config", "absent.properties"], &["absent.properties", "No such file"]);
+    refused(&["--metrics-listen", "127.0.0.1:99999"], &["--metrics-listen", "99999", "HOST:PORT"]);
     refused(&["--no-such-flag"], &["--no-such-flag"]);
 }
 
@@ -67,6 +74,22 @@ fn a_file_of_kafkas_with_an_unknown_key_only_warns() {
     let said = broker.stderr();
     assert_eq!(said.matches("no.such.key").count(), 1, "{said}");
     assert!(said.contains("num.io.threads"), "an accepted key is not listed: {said}");
+}
+
+#[test]
+fn what_keeps_a_broker_from_starting_is_said_once() {
+    let dir = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, word) in [
+        (&["--listen", &address] as &[&str], "Address already in use"),
+        (&["--data-dir", "/proc/nothing", LISTEN[0], LISTEN[1]], "/proc/nothing"),
+    ] {
+        let output = ottla(arguments, dir.path());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.matches(word).count(), 1, "{said}");
+    }
 }
 
 fn start(dir: &TempDir, arguments: &[&str]) -> BrokerProcess {

@@ -233,7 +233,31 @@ impl BrokerProcess {
     /// # Errors
     /// As the system says.
     pub fn terminate(&mut self) -> io::Result<ExitStatus> {
-        self.signal(rustix::process::Signal::TERM)?;
+        self.ask_to_stop()?;
+        self.wait()
+    }
+
+    /// Asks it to stop (SIGTERM), and does not wait for it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn ask_to_stop(&mut self) -> io::Result<()> {
+        self.signal(rustix::process::Signal::TERM)
+    }
+
+    /// Asks it to stop as a terminal does (SIGINT), and does not wait for it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn interrupt(&mut self) -> io::Result<()> {
+        self.signal(rustix::process::Signal::INT)
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 

@@ -2,9 +2,11 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream},
     time::Duration,
 };
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 /// Longest frame that [`Wire::read_frame`] takes, bytes.
 const FRAME_MAX: usize = 256 << 20;
@@ -23,6 +25,20 @@ impl Wire {
     /// As the system says.
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, STUCK_AFTER)?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(STUCK_AFTER))?;
+        Ok(Self(stream))
+    }
+
+    /// Connects from an address of this machine, such as 127.0.0.2.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddrV4::new(source, 0))?;
+        connect(&socket, &address)?;
+        let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(STUCK_AFTER))?;
         Ok(Self(stream))

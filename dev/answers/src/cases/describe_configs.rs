@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::newest("broker_names", api, broker_names),
         Case::newest("every_broker", api, every_broker),
         Case::newest("group", api, group),
+        Case::newest("in_full", api, in_full),
         Case::newest("one_twice", api, one_twice),
     ]
 }
@@ -183,6 +184,21 @@ fn group(s: &mut Session, v: i16) -> Result<()> {
     s.ask("no name", v, &describe(vec![resource(GROUP, "", None)]))?;
     s.ask("client metrics", v, &describe(vec![resource(CLIENT_METRICS, &name, None)]))?;
     s.ask("client metrics without a name", v, &describe(vec![resource(CLIENT_METRICS, "", None)])).map(drop)
+}
+
+/// With all that can be said of each kind of resource: every key of a topic and a group, and what tools look at.
+fn in_full(s: &mut Session, v: i16) -> Result<()> {
+    let topic = ready(s, "a", 1, &[("retention.ms", "1234")])?;
+    let group = s.topic("group");
+    for (what, of) in [
+        ("a topic", resource(TOPIC, &topic.name, None)),
+        ("a group", resource(GROUP, &group, None)),
+        ("a broker", resource(BROKER, "1", Some(&BROKER_KEYS))),
+    ] {
+        let request = describe(vec![of]);
+        s.ask(what, v, &DescribeConfigsRequest { include_synonyms: true, include_documentation: true, ..request })?;
+    }
+    Ok(())
 }
 
 fn one_twice(s: &mut Session, v: i16) -> Result<()> {

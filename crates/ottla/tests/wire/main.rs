@@ -1,0 +1,11 @@
+//! The binary as a client meets it on the wire, in what no client library shows: how connections end, ids of topics that
+//! are gone, limits of connections, configurations in full.
+
+#![allow(clippy::unwrap_used)] // a test may
+
+mod asking;
+mod configs;
+mod ends;
+mod limits;
+mod silent;
+mod topics;
