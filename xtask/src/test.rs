@@ -40,6 +40,11 @@ impl Arguments {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
+    /// Whether a suite is among it.
+    fn wants_suites(&self) -> bool {
+        self.wants("conformance") || suites().any(|suite| self.wants(&suite)) || self.wants(CONFORMANCE)
+    }
+
     /// The one package that all of it belongs to, where only suites are wanted: nothing else need be built.
     fn package(&self) -> Option<&'static str> {
         let is_suite = |name: &String| name == "conformance" || suites().any(|suite| suite == *name);
@@ -57,6 +62,7 @@ fn suites() -> impl Iterator<Item = String> {
 /// Runs what is wanted; the exit code says whether all of it passed.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let begin = Instant::now();
+    install::what_is_missing(arguments.wants_suites())?;
     let mut total = Tally::default();
     let checks = [("fmt", steps::fmt as fn() -> Result<Step>), ("deny", steps::deny), ("clippy", steps::clippy)];
     for (name, check) in checks {
@@ -101,9 +107,6 @@ fn run_tests(arguments: &Arguments, executables: &executables::Executables) -> R
     }
     if !units.is_empty() && total.passed == 0 && arguments.filters.is_empty() {
         total.fail("units", &anyhow::anyhow!("no test was run"));
-    }
-    if !suites.is_empty() {
-        install::for_suites()?;
     }
     for suite in &suites {
         total.add(suite.run(&binary, &arguments.filters)?);

@@ -3,9 +3,11 @@
 //! Invariants: the address and the data folder stay the same over a restart; everything is gone when the value is.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use ottla_peer::java::Jars;
@@ -15,6 +17,8 @@ use tempfile::TempDir;
 
 /// What is shown of a broker's log after a failure.
 const LAST_WORDS_BYTES: usize = 6000;
+/// How long a page of metrics may take.
+const SCRAPED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A broker under test.
 #[derive(Debug)]
@@ -77,6 +81,19 @@ impl Broker {
             Kind::Ottla(ottla) => ottla.process.as_ref(),
             Kind::Kafka(_) | Kind::External => None,
         }
+    }
+
+    /// What Ottla tells Prometheus now; nothing of another broker.
+    pub fn metrics(&self) -> Result<Option<String>> {
+        let Some(url) = self.process().and_then(BrokerProcess::metrics_url) else { return Ok(None) };
+        let address = url.trim_start_matches("http://").trim_end_matches("/metrics");
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(SCRAPED_WITHIN))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        Ok(Some(answer))
     }
 
     /// kill -9.
@@ -162,6 +179,7 @@ impl Broker {
 impl Ottla {
     fn start(&mut self, address: SocketAddr, data: &Path) -> Result<SocketAddr> {
         let mut command = BrokerCommand::new(&self.binary, data).listen(address.to_string());
+        command = command.argument("--metrics-listen").argument("127.0.0.1:0");
         for (key, value) in &self.properties {
             command = command.argument("--set").argument(format!("{key}={value}"));
         }

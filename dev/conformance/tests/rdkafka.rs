@@ -8,7 +8,7 @@ use ottla_conformance::rust_client::{self, PATIENCE, Record};
 use ottla_conformance::{Broker, Suite};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         }
         positions(suite, broker, &bootstrap);
         administration(suite, broker, &bootstrap);
+        suite.case("group_metrics_follow_a_client", || group_metrics(broker));
         Ok(())
     })
 }
@@ -250,5 +251,78 @@ fn deleted(bootstrap: &str, topic: &str) -> Result<()> {
     rust_client::create_topic(bootstrap, topic, 3, &[])?;
     let consumer = rust_client::assigned(bootstrap, topic, 1, Offset::Beginning)?;
     ensure!(consumer.fetch_watermarks(topic, 1, PATIENCE)? == (0, 0), "records of the deleted topic");
+    Ok(())
+}
+
+/// What the page says in its line of `metric` that holds all of `labels`; nothing where there is no such line.
+fn gauge(broker: &Broker, metric: &str, labels: &[String]) -> Result<Option<f64>> {
+    let page = broker.metrics()?.unwrap_or_default();
+    let mut lines = page.lines().filter_map(|line| line.strip_prefix(metric));
+    let line = lines.find(|line| labels.iter().all(|label| line.contains(label.as_str())));
+    line.and_then(|line| line.rsplit_once(' ')).map(|(_, value)| Ok(value.parse()?)).transpose()
+}
+
+/// A group commits, and a transaction is open beside it: how far it is behind all records, and behind committed ones.
+fn group_metrics(broker: &Broker) -> Result<()> {
+    if broker.process().is_none() {
+        return Ok(()); // Another broker has no such page.
+    }
+    let (bootstrap, topic) = (broker.bootstrap(), broker.topic("lagging"));
+    let group = format!("g-{topic}");
+    rust_client::create_topic(&bootstrap, &topic, 1, &[])?;
+    send(&bootstrap, &topic, 0, (0..10).map(|n| n.to_string()))?;
+    let lag = |isolation: &str| {
+        let labels = [format!("group=\"{group}\""), format!("topic=\"{topic}\""), format!("isolation=\"{isolation}\"")];
+        gauge(broker, "ottla_consumer_group_lag{", &labels)
+    };
+    let lags_are = |what: &str, expected: (f64, f64)| -> Result<()> {
+        let begun = std::time::Instant::now();
+        loop {
+            let found = (lag("read_uncommitted")?, lag("read_committed")?);
+            if found == (Some(expected.0), Some(expected.1)) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{what}: {found:?}, not {expected:?}");
+        }
+    };
+    let stable =
+        || gauge(broker, "ottla_groups{", &["classic".to_owned(), "Stable".to_owned()]).map(Option::unwrap_or_default);
+    let commits = || gauge(broker, "ottla_group_offset_commits_total", &[]).map(Option::unwrap_or_default);
+
+    ensure!(lag("read_committed")?.is_none(), "a lag of a group that is not there");
+    let before = (stable()?, commits()?);
+    let settings = [("group.id", group.as_str()), ("enable.auto.commit", "false"), ("auto.offset.reset", "earliest")];
+    let consumer: BaseConsumer = rust_client::config(&bootstrap, &settings).create()?;
+    consumer.subscribe(&[&topic])?;
+    let begun = std::time::Instant::now();
+    // A poll also ends when the assignment comes.
+    while consumer.poll(Duration::from_millis(100)).transpose()?.is_none() {
+        ensure!(begun.elapsed() < PATIENCE, "nothing came");
+    }
+    let commit = |offset| -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&topic, 0, Offset::Offset(offset))?;
+        Ok(consumer.commit(&list, CommitMode::Sync)?)
+    };
+    commit(4)?;
+    lags_are("four of ten", (6.0, 6.0))?;
+    ensure!((stable()?, commits()?) == (before.0 + 1.0, before.1 + 1.0), "one more group, one more commit");
+
+    let settings = [("transactional.id", topic.as_str())];
+    let producer: BaseProducer = rust_client::config(&bootstrap, &settings).create()?;
+    producer.init_transactions(PATIENCE)?;
+    producer.begin_transaction()?;
+    for _ in 0..3 {
+        let record = BaseRecord::<(), str>::to(&topic).partition(0).payload("open");
+        producer.send(record).map_err(|(error, _)| error)?;
+    }
+    producer.flush(PATIENCE)?;
+    lags_are("three of an open transaction", (9.0, 6.0))?;
+    producer.abort_transaction(PATIENCE)?;
+    lags_are("with the marker of its end", (10.0, 10.0))?;
+    commit(14)?;
+    lags_are("all is read", (0.0, 0.0))?;
+    drop(consumer);
+    ensure!(stable()? == before.0, "the group is not stable any more");
     Ok(())
 }

@@ -13,8 +13,10 @@ pub struct Program {
     pub package: &'static str,
 }
 
-/// The Java virtual machine and compiler.
-pub const JAVAC: Program = Program { name: "javac", package: "openjdk-17-jdk-headless" };
+/// The Java virtual machine.
+pub const JAVA: Program = Program { name: "java", package: "default-jdk-headless" };
+/// The Java compiler.
+pub const JAVAC: Program = Program { name: "javac", package: "default-jdk-headless" };
 /// Fetches jars.
 pub const MAVEN: Program = Program { name: "mvn", package: "maven" };
 /// Runs the Python clients.
@@ -22,7 +24,11 @@ pub const PYTHON: Program = Program { name: "python3", package: "python3-venv" }
 /// The librdkafka command-line client.
 pub const KCAT: Program = Program { name: "kcat", package: "kcat" };
 /// Builds the librdkafka that the Rust client brings along.
-pub const MAKE: Program = Program { name: "make", package: "make" };
+pub const MAKE: Program = Program { name: "make", package: "build-essential" };
+/// Compiles what is in C, and links.
+pub const CC: Program = Program { name: "cc", package: "build-essential" };
+/// Says which files belong to the repository.
+pub const GIT: Program = Program { name: "git", package: "git" };
 
 impl Program {
     /// Where the program is, if it is.

@@ -1,7 +1,11 @@
 //! The group coordinator over a log in a directory of its own.
 #![allow(clippy::unwrap_used)] // a test may
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ottla_config::BrokerConfig;
 use ottla_controller::{
@@ -114,13 +118,16 @@ impl Coordinator {
         }
     }
 
-    async fn committed(&self) -> i64 {
+    async fn try_committed(&self) -> Result<i64, ErrorCode> {
         let group = OffsetFetchRequestGroup { group_id: "g".to_owned(), topics: None, ..Default::default() };
-        let fetched = self.ask("g", GroupRequest::FetchOffsets { version: 9, require_stable: false, group }).await;
-        match fetched.unwrap() {
-            GroupReply::FetchOffsets(group) => group.topics[0].partitions[0].committed_offset,
+        match self.ask("g", GroupRequest::FetchOffsets { version: 9, require_stable: false, group }).await? {
+            GroupReply::FetchOffsets(group) => Ok(group.topics[0].partitions[0].committed_offset),
             other => panic!("{other:?}"),
         }
+    }
+
+    async fn committed(&self) -> i64 {
+        self.try_committed().await.unwrap()
     }
 }
 
@@ -178,4 +185,103 @@ async fn nothing_is_written_while_too_few_replicas_are_in_sync() {
 async fn more_replicas_than_there_are_are_never_asked_for() {
     let coordinator = Coordinator::new(&[US]);
     assert_eq!(coordinator.commit(5).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_log_that_takes_nothing_sends_clients_to_look_for_the_coordinator() {
+    let coordinator = Coordinator::new(&[US]);
+    let timers = tokio::spawn(Arc::clone(&coordinator.groups).run_timers());
+    assert_eq!(coordinator.commit(5).await, Ok(0));
+    let offsets = coordinator.replicas.by_name(OFFSETS_TOPIC).unwrap().partition(PartitionIndex(0)).unwrap();
+    let epoch = offsets.leader_epoch();
+    offsets.lead(false, epoch);
+    assert_eq!(coordinator.commit(6).await, Err(ErrorCode::NotCoordinator));
+    offsets.lead(true, epoch);
+    // The shard is built again from the log, which does not have what was refused.
+    while coordinator.try_committed().await == Err(ErrorCode::CoordinatorLoadInProgress) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(coordinator.committed().await, 5);
+    assert_eq!(coordinator.commit(7).await, Ok(0));
+    timers.abort();
+}
+
+#[tokio::test]
+async fn what_no_segment_can_hold_is_an_error_that_repeating_does_not_mend() {
+    let coordinator = Coordinator::new(&[US]);
+    let timers = tokio::spawn(Arc::clone(&coordinator.groups).run_timers());
+    assert_eq!(coordinator.commit(5).await, Ok(0));
+    let offsets = coordinator.replicas.by_name(OFFSETS_TOPIC).unwrap().partition(PartitionIndex(0)).unwrap();
+    offsets.log().unwrap().set_config(LogConfig { segment_bytes: 60, ..LogConfig::default() });
+    assert_eq!(coordinator.commit(6).await, Err(ErrorCode::UnknownServerError));
+    offsets.log().unwrap().set_config(LogConfig::default());
+    while coordinator.try_committed().await == Err(ErrorCode::CoordinatorLoadInProgress) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(coordinator.committed().await, 5);
+    assert_eq!(coordinator.commit(7).await, Ok(0));
+    timers.abort();
+}
+
+/// Partitions of the topic that a large group reads: none of them is on this broker, which only keeps their offsets.
+const MANY: i32 = 200_000;
+/// Offsets of one commit.
+const AT_ONCE: i32 = 2_000;
+
+/// A group of [`MANY`] offsets is deleted while another one commits all the time: nobody waits for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_many_offsets_is_deleted_while_others_are_served() {
+    let mut coordinator = Coordinator::new(&[US]);
+    let wide = Uuid([3; 16]);
+    let elsewhere = |partition| {
+        let state = PartitionState::created(vec![BrokerId(2)], vec![Uuid::ZERO], |_| true);
+        MetadataRecord::Partition(Partition { topic_id: wide, partition: PartitionIndex(partition), state })
+    };
+    let mut records = vec![topic("wide", wide)];
+    records.extend((0..MANY).map(elsewhere));
+    coordinator.apply(&records);
+    let coordinator = Arc::new(coordinator);
+    let timers = tokio::spawn(Arc::clone(&coordinator.groups).run_timers());
+    for first in (0..MANY).step_by(AT_ONCE as usize) {
+        let partitions = (first..first + AT_ONCE).map(|partition_index| OffsetCommitRequestPartition {
+            partition_index,
+            committed_offset: 1,
+            ..Default::default()
+        });
+        let request = OffsetCommitRequest {
+            group_id: "large".to_owned(),
+            generation_id_or_member_epoch: -1,
+            topics: vec![OffsetCommitRequestTopic {
+                name: "wide".to_owned(),
+                partitions: partitions.collect(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let reply = coordinator.ask("large", GroupRequest::CommitOffsets { version: 9, request }).await.unwrap();
+        let GroupReply::CommitOffsets(response) = reply else { panic!("{reply:?}") };
+        assert!(response.topics[0].partitions.iter().all(|partition| partition.error_code == 0));
+    }
+    assert_eq!(coordinator.groups.counts().offsets, i64::from(MANY));
+
+    let deleting = Arc::clone(&coordinator);
+    let begun = Instant::now();
+    let deletion =
+        tokio::spawn(async move { deleting.ask("large", GroupRequest::Delete { group_id: "large".to_owned() }).await });
+    let (mut commits, mut longest) = (0, Duration::ZERO);
+    while !deletion.is_finished() {
+        let asked = Instant::now();
+        assert_eq!(coordinator.commit(commits).await, Ok(0));
+        longest = longest.max(asked.elapsed());
+        commits += 1;
+    }
+    let took = begun.elapsed();
+    assert!(matches!(deletion.await.unwrap(), Ok(GroupReply::Delete(ErrorCode::None))));
+    println!(
+        "{MANY} offsets deleted in {took:?}; meanwhile {commits} commits of another group, the slowest {longest:?}"
+    );
+    assert_eq!(coordinator.groups.counts().offsets, 1, "the other group's");
+    assert!(commits > 5, "only {commits} commits in {took:?}");
+    assert!(longest * 5 < took, "one commit took {longest:?} of {took:?}");
+    timers.abort();
 }

@@ -347,6 +347,100 @@ fn protocols_must_fit() {
     assert_eq!(refused.error_code, ErrorCode::InconsistentGroupProtocol.code());
 }
 
+impl World {
+    /// In the newest version, or in one that knows no protocol where none is named.
+    fn sync_as(&mut self, request: SyncGroupRequest) -> SyncGroupResponse {
+        let version = if request.protocol_type.is_some() { 5 } else { 4 };
+        let ticket = self.ask(GroupRequest::Sync { version, request });
+        let Some(GroupReply::Sync(response)) = self.replies.remove(&ticket) else { panic!() };
+        response
+    }
+}
+
+#[test]
+fn what_a_classic_member_fetches_is_refused_for_its_reason() {
+    let (mut world, old) = mixed_group();
+    let request = SyncGroupRequest {
+        group_id: GROUP.to_owned(),
+        generation_id: 3,
+        member_id: old.clone(),
+        ..SyncGroupRequest::default()
+    };
+    // What older versions do not say is not checked; what the group's leader would give is not looked at.
+    let synced = world.sync_as(SyncGroupRequest {
+        assignments: vec![SyncGroupRequestAssignment { member_id: old.clone(), assignment: Bytes::from_static(b"x") }],
+        ..request.clone()
+    });
+    assert_eq!((synced.error_code, synced.protocol_type, synced.protocol_name), (OK, None, None));
+    let given = shown(&synced.assignment);
+    assert!(given == "a[0]" || given == "a[1]", "{given}");
+    let named = |protocol_type: &str, name: &str| SyncGroupRequest {
+        protocol_type: Some(protocol_type.to_owned()),
+        protocol_name: Some(name.to_owned()),
+        ..request.clone()
+    };
+    let synced = world.sync_as(named("consumer", "range"));
+    assert_eq!((synced.error_code, shown(&synced.assignment)), (OK, given));
+    assert_eq!((synced.protocol_type.as_deref(), synced.protocol_name.as_deref()), (Some("consumer"), Some("range")));
+
+    let of = |member: &str| SyncGroupRequest { member_id: member.to_owned(), ..request.clone() };
+    let generation = |generation_id| SyncGroupRequest { generation_id, ..request.clone() };
+    let instance = Some("nobody".to_owned());
+    for (what, request, code) in [
+        ("another type", named("connect", "range"), ErrorCode::InconsistentGroupProtocol),
+        ("another protocol", named("consumer", "roundrobin"), ErrorCode::InconsistentGroupProtocol),
+        ("an older generation", generation(2), ErrorCode::IllegalGeneration),
+        ("a later generation", generation(4), ErrorCode::IllegalGeneration),
+        ("nobody", of("x"), ErrorCode::UnknownMemberId),
+        ("a member of the new protocol", of("n"), ErrorCode::UnknownMemberId),
+        ("no such instance", SyncGroupRequest { group_instance_id: instance, ..request }, ErrorCode::UnknownMemberId),
+    ] {
+        let synced = world.sync_as(request);
+        assert_eq!((synced.error_code, synced.assignment.len()), (code.code(), 0), "{what}");
+        assert_eq!((synced.protocol_type, synced.protocol_name), (None, None), "{what}");
+    }
+}
+
+#[test]
+fn a_static_classic_member_fetches_under_its_own_id_only() {
+    let mut world = World::new();
+    world.create("a", 2);
+    world.join("n", &["a"]);
+    world.pass(INTERVAL_MS);
+    let instance = Some("i".to_owned());
+    let joined =
+        world.classic_join(JoinGroupRequest { group_instance_id: instance.clone(), ..join_request("", &["a"], &[]) });
+    assert_eq!(joined.error_code, OK);
+    let request = |member: &str| SyncGroupRequest {
+        group_id: GROUP.to_owned(),
+        generation_id: joined.generation_id,
+        member_id: member.to_owned(),
+        group_instance_id: instance.clone(),
+        ..SyncGroupRequest::default()
+    };
+    assert_eq!(world.sync_as(request(&joined.member_id)).error_code, OK);
+    assert_eq!(world.sync_as(request("x")).error_code, ErrorCode::FencedInstanceId.code());
+}
+
+#[test]
+fn who_fetches_keeps_its_session_and_is_told_of_a_rebalance() {
+    let (mut world, old) = mixed_group();
+    world.pass(9_999 - INTERVAL_MS);
+    assert_eq!(world.sync(&old, 3, &[]).error_code, OK);
+    world.pass(9_999);
+    assert_eq!(world.group().members.len(), 2, "to fetch keeps the session");
+    assert_eq!(world.sync(&old, 3, &[]).error_code, OK);
+    world.grow("a", 4);
+    world.beat("n", 3);
+    for _ in 0..12 {
+        assert_eq!(world.sync(&old, 3, &[]).error_code, REBALANCE);
+        assert!(matches!(world.classic_beat(&old, 3), REBALANCE));
+        world.pass(i64::from(REBALANCE_MS) / 12);
+        world.beat("n", 4);
+    }
+    assert_eq!(world.group().members.len(), 1, "it had its time to join again");
+}
+
 #[test]
 fn members_leave_each_for_itself() {
     let (mut world, old) = mixed_group();
