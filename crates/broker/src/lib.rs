@@ -26,4 +26,4 @@ mod upkeep;
 mod waits;
 
 pub use clock::SystemClock;
-pub use start::{Broker, Options, StartError, StopError};
+pub use start::{Broker, Failed, Options, StartError, StopError};

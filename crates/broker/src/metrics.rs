@@ -172,6 +172,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("active_controller_count", "1 where this node is the active controller"),
     ("connections", "Open client connections"),
     ("frame_memory_bytes", "Bytes leased for requests that are being read"),
+    ("full_log_directories", "Log directories that take no appends because there is no room"),
     (
         "log_cleaner_max_compaction_delay_seconds",
         "By how much the most overdue record of a compacted partition is past max.compaction.lag.ms",
@@ -183,6 +184,7 @@ const GAUGES: &[(&str, &str)] = &[
         "Partitions that cannot be compacted because a batch is damaged; 0 where all is well",
     ),
     ("log_size_bytes", "Bytes of all segments of all partitions in use"),
+    ("offline_log_directories", "Log directories that failed and are not used until the next start"),
     ("offline_partitions", "Partitions without a leader"),
     ("partitions", "Partitions hosted here"),
     ("purgatory_size", "Fetch and produce requests that wait"),

@@ -128,6 +128,8 @@ impl Gauges for Live {
         let before = std::mem::replace(&mut *self.work.lock(), Work::now());
         set("request_handler_idle_percent", work.idle_since(&before) * 100.0);
         set("stray_partitions", self.node.dirs.strays() as f64);
+        set("offline_log_directories", self.node.dirs.offline_directories() as f64);
+        set("full_log_directories", self.node.dirs.full_directories() as f64);
         set("connections", self.connections.count() as f64);
         set("frame_memory_bytes", self.memory.leased_bytes() as f64);
         set("purgatory_size", self.node.waits.count() as f64);

@@ -4,14 +4,14 @@
 //! served. Order of the stop: listeners, connections, logs, metadata. Invariant: after a stop that reports no error the
 //! next start scans nothing.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ottla_config::{BrokerConfig, Overrides, ServerSettings};
 use ottla_controller::{Controller, ControllerSettings, FeatureRange};
 use ottla_disk::{Clock, Disk};
 use ottla_groups::Settings as GroupSettings;
-use ottla_log::{DirError, Identity, LogConfig, LogDirs, LogDirsConfig, MetaProperties, OpenError, StdDisk};
-use ottla_quorum::{NodeRegistration, Quorum, StartError as QuorumError};
+use ottla_log::{Identity, LogConfig, LogDirs, LogDirsConfig, MetaProperties, OpenError, StdDisk};
+use ottla_quorum::{METADATA_DIR, NodeRegistration, Quorum, StartError as QuorumError};
 use ottla_sessions::{FetchSessions, SessionLimits};
 use ottla_types::{Millis, Uuid};
 use rustix::process::{Resource, getrlimit};
@@ -36,6 +36,8 @@ use crate::{
 
 /// How long connections may take to send what they owe at a stop.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often there is a look at whether there are directories left.
+const DIRECTORIES_LOOK: Duration = Duration::from_millis(500);
 /// Memory for frames under way where `queued.max.request.bytes` sets no bound.
 const FRAME_MEMORY_BYTES: usize = 512 * 1024 * 1024;
 /// Number of the security protocol PLAINTEXT.
@@ -69,6 +71,14 @@ pub enum StartError {
         /// Cluster of the metadata.
         metadata: Uuid,
     },
+    /// There is data of a cluster, and no metadata that says what it is: a disk is not mounted, perhaps.
+    #[error("{path} holds no metadata, though there are partitions in {data}: is everything mounted that log.dirs names?", path = path.display(), data = data.display())]
+    NoMetadata {
+        /// Where it should be.
+        path: PathBuf,
+        /// A directory with partitions.
+        data: PathBuf,
+    },
     /// A listener.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -86,6 +96,28 @@ pub enum StopError {
     /// The logs could not be closed.
     #[error("data directory: {0}")]
     LogDirs(#[from] io::Error),
+}
+
+/// Why a broker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// Nothing can be changed any more.
+    #[error("the metadata in {path} cannot be written any more: {error}", path = path.display())]
+    Metadata {
+        /// Where it is.
+        path: PathBuf,
+        /// What the disk said.
+        error: Arc<str>,
+    },
+    /// The disk of the metadata failed.
+    #[error("the log directory {path} failed, which holds the metadata", path = path.display())]
+    MetadataDirectory {
+        /// Which.
+        path: PathBuf,
+    },
+    /// No directory is left.
+    #[error("all log directories failed")]
+    AllDirectories,
 }
 
 /// A running broker.
@@ -127,8 +159,15 @@ impl Broker {
             Arc::clone(&clock),
             config,
         ));
+        let looked_at = Arc::downgrade(&replicas);
+        dirs.on_failure(move || {
+            if let Some(replicas) = looked_at.upgrade() {
+                replicas.look_at_directories();
+            }
+        });
         let registration = registration(&settings, cluster_id, &bound, &dirs)?;
         let dir = settings.metadata_log_dir.clone();
+        check_metadata(&settings, &*disk, &dirs)?;
         let groups = Groups::of(settings.node_id, Arc::clone(&replicas), Arc::clone(&clock), group_settings(&settings));
         let groups = Arc::new(groups);
         let transactions =
@@ -168,6 +207,8 @@ impl Broker {
             metrics,
             settings,
         });
+        upkeep::directories::report(&node).await.map_err(QuorumError::Submit)?;
+        tell_offline(&node);
         let connections = Arc::new(Connections::new(limits(&node).await));
         Ok(Self::serve(node, connections, bound, scraped))
     }
@@ -194,6 +235,7 @@ impl Broker {
         tasks.spawn(Arc::clone(&node.markers).run());
         tasks.spawn(upkeep::run(Arc::clone(&node), Arc::clone(&connections)));
         tasks.spawn(follow_limits(Arc::clone(&node), Arc::clone(&connections)));
+        tasks.spawn(upkeep::directories::run(Arc::clone(&node)));
         tasks.spawn(upkeep::retention::run(Arc::clone(&node)));
         let cleaners = Cleaners::new(Arc::clone(&node));
         tasks.spawn(Arc::clone(&cleaners).run());
@@ -214,6 +256,29 @@ impl Broker {
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// Returns when the broker cannot go on: it must be stopped then.
+    pub async fn failed(&self) -> Failed {
+        let path = self.node.settings.metadata_log_dir.clone();
+        tokio::select! {
+            error = self.node.quorum.failed() => Failed::Metadata { path, error },
+            failed = self.directories_failed() => failed,
+        }
+    }
+
+    async fn directories_failed(&self) -> Failed {
+        let path = &self.node.settings.metadata_log_dir;
+        let mut looks = tokio::time::interval(DIRECTORIES_LOOK);
+        loop {
+            looks.tick().await;
+            if self.node.dirs.online_directories().is_empty() {
+                return Failed::AllDirectories;
+            }
+            if self.node.dirs.is_offline(path) {
+                return Failed::MetadataDirectory { path: path.clone() };
+            }
+        }
     }
 
     /// Stops: takes no more requests, answers what it took, flushes and closes the logs.
@@ -257,13 +322,40 @@ async fn bind(settings: &ServerSettings) -> Result<Vec<Bound>, StartError> {
     Ok(bound)
 }
 
-/// The id that the first data directory names, or a new one for a directory that has none.
+/// The id that the directory of the metadata names, or else the first that names one; a new one where none does.
 fn cluster_id(settings: &ServerSettings, disk: &dyn Disk) -> Result<Uuid, StartError> {
-    let first = settings.log_dirs.first().cloned().unwrap_or_default();
-    let unusable = |source: DirError| OpenError::Dir { path: first.clone(), source };
-    let properties = MetaProperties::read(disk, &first).map_err(|error| unusable(error.into()))?;
-    let named = properties.and_then(|properties| properties.cluster_id.parse().ok());
+    let with_metadata = settings.log_dirs.iter().filter(|dir| **dir == settings.metadata_log_dir);
+    // One that cannot be read is found bad when it is opened.
+    let read = |dir: &PathBuf| MetaProperties::read(disk, dir).ok().flatten()?.cluster_id.parse().ok();
+    let named = with_metadata.chain(&settings.log_dirs).find_map(read);
     Ok(named.unwrap_or_else(random::uuid))
+}
+
+/// A broker whose metadata is gone would take all partitions for strays. Kafka's own directories have metadata of another
+/// kind.
+fn check_metadata(settings: &ServerSettings, disk: &dyn Disk, dirs: &LogDirs) -> Result<(), StartError> {
+    let path = &settings.metadata_log_dir;
+    if settings.log_dirs.len() == 1 || disk.exists(&path.join(METADATA_DIR)) {
+        return Ok(());
+    }
+    let others = settings.log_dirs.iter().filter(|dir| *dir != path && !disk.exists(&dir.join("__cluster_metadata-0")));
+    match others.into_iter().find(|dir| dirs.has_partitions(dir)) {
+        Some(data) => Err(StartError::NoMetadata { path: path.clone(), data: data.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// One line for all partitions that nobody can use.
+fn tell_offline(node: &Node) {
+    let partitions = node.replicas.topics().into_iter().flat_map(|topic| topic.partitions());
+    let mut offline = partitions.filter(|partition| partition.is_offline());
+    if let Some(first) = offline.next() {
+        tracing::error!(
+            partitions = 1 + offline.count(),
+            first = %first.id,
+            "partitions are offline: their log directory is none of those that are online; see docs/disks.md"
+        );
+    }
 }
 
 fn open_dirs(
@@ -280,6 +372,7 @@ fn open_dirs(
         open_files_max: defaults.open_files_max.min(usize::try_from(open_files).unwrap_or(usize::MAX)),
         delete_delay_ms: config.topic_config(&Overrides::default()).file_delete_delay_ms,
         recovery_threads_per_dir: usize::try_from(settings.logs.num_recovery_threads_per_data_dir).unwrap_or(1),
+        given_up: settings.lost_log_dirs.clone(),
         ..defaults
     };
     let identity = Identity {

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use ottla_types::{BrokerId, Compression};
+use ottla_types::{BrokerId, Compression, Uuid};
 
 use crate::broker_config::BrokerConfig;
 use crate::listeners::{ListenerError, Listeners};
@@ -22,6 +22,8 @@ pub struct ServerSettings {
     pub listeners: Listeners,
     /// `log.dirs`, or `log.dir`; at least one, none twice.
     pub log_dirs: Vec<PathBuf>,
+    /// `ottla.lost.log.dirs`
+    pub lost_log_dirs: Vec<Uuid>,
     /// `metadata.log.dir`, or the first of `log_dirs`.
     pub metadata_log_dir: PathBuf,
     /// `request.timeout.ms`
@@ -224,6 +226,9 @@ pub enum SettingsError {
     /// One directory is named twice.
     #[error("log.dirs: {0} is there twice")]
     SameLogDir(Box<str>),
+    /// No id of a log directory.
+    #[error("ottla.lost.log.dirs: {0} is not the id of a log directory, as directory.id in meta.properties")]
+    DirectoryId(Box<str>),
     /// A controller alone has nothing to serve.
     #[error("process.roles: a process without the role broker is not served")]
     NoBrokerRole,
@@ -318,6 +323,7 @@ impl ServerSettings {
             listeners,
             metadata_log_dir: metadata_log_dir.or_else(|| log_dirs.first().cloned()).unwrap_or_default(),
             log_dirs,
+            lost_log_dirs: lost_log_dirs(keys)?,
             request_timeout_ms: keys.int("request.timeout.ms"),
             topics: TopicDefaults::read(keys),
             network: NetworkSettings::read(keys),
@@ -462,6 +468,11 @@ fn log_dirs(keys: &Lookup<'_>) -> Result<Vec<PathBuf>, SettingsError> {
         dirs.push(dir);
     }
     if dirs.is_empty() { Err(SettingsError::NoLogDirs) } else { Ok(dirs) }
+}
+
+fn lost_log_dirs(keys: &Lookup<'_>) -> Result<Vec<Uuid>, SettingsError> {
+    let ids = keys.list("ottla.lost.log.dirs").into_iter();
+    ids.map(|id| id.parse().map_err(|_| SettingsError::DirectoryId(id))).collect()
 }
 
 fn migration_policy(text: Option<Box<str>>) -> MigrationPolicy {

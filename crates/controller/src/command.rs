@@ -67,6 +67,31 @@ commands! {
     AllocateProducerIds as AllocateProducerIds => Result<ProducerIdBlock, ProducerIdsError>,
     ElectLeaders as ElectLeaders => Vec<ElectionResult>,
     UpdateFeatures as UpdateFeatures => Result<(), FeatureError>,
+    AssignReplicas as AssignReplicas => (),
+    SetDirectories as SetDirectories => (),
+}
+
+impl Command {
+    /// Whether it is carried out even where there is hardly any room for the metadata: it makes room, or takes little and
+    /// keeps what there is usable.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        match self {
+            Self::Bootstrap(_)
+            | Self::DeleteTopics(_)
+            | Self::RegisterBroker(_)
+            | Self::UnregisterBroker(_)
+            | Self::FenceBrokers(_)
+            | Self::ElectLeaders(_)
+            | Self::AssignReplicas(_)
+            | Self::SetDirectories(_) => true,
+            Self::CreateTopics(_)
+            | Self::CreatePartitions(_)
+            | Self::AlterConfigs(_)
+            | Self::AllocateProducerIds(_)
+            | Self::UpdateFeatures(_) => false,
+        }
+    }
 }
 
 /// Gives a new cluster its id and its features; a cluster that has an id keeps both. Answered with the cluster's id.
@@ -325,4 +350,22 @@ pub struct UpdateFeatures {
     pub features: Vec<(String, i16)>,
     /// Only says what would happen.
     pub validate_only: bool,
+}
+
+/// Notes in which of its log directories a broker's replicas lie; what is not there is passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignReplicas {
+    /// The broker.
+    pub broker: BrokerId,
+    /// Topic, partition, directory.
+    pub assignments: Vec<(Uuid, PartitionIndex, Uuid)>,
+}
+
+/// Notes which log directories of a broker are online, moving leaderships.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetDirectories {
+    /// The broker.
+    pub broker: BrokerId,
+    /// Ids of those that are.
+    pub online: Vec<Uuid>,
 }

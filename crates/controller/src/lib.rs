@@ -13,10 +13,10 @@ mod placement;
 mod record;
 
 pub use command::{
-    AllocateProducerIds, AlterConfigs, Ask, Bootstrap, Command, ConfigChange, ConfigEdit, ConfigOp, CreatePartitions,
-    CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, ElectLeaders, ElectionKind, ElectionResult, FenceBrokers,
-    NewPartitions, NewTopic, ProducerIdBlock, RegisterBrokerRequest, ReplicationLimit, Reply, TopicRef,
-    UnregisterBrokerRequest, UpdateFeatures,
+    AllocateProducerIds, AlterConfigs, Ask, AssignReplicas, Bootstrap, Command, ConfigChange, ConfigEdit, ConfigOp,
+    CreatePartitions, CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, ElectLeaders, ElectionKind,
+    ElectionResult, FenceBrokers, NewPartitions, NewTopic, ProducerIdBlock, RegisterBrokerRequest, ReplicationLimit,
+    Reply, SetDirectories, TopicRef, UnregisterBrokerRequest, UpdateFeatures,
 };
 pub use decide::{
     AlterConfigError, AnyConfig, AssignmentError, BrokerError, ConfigRejected, ConfigRules, Controller,

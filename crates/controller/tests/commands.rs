@@ -4,10 +4,10 @@
 mod world;
 
 use ottla_controller::{
-    AllocateProducerIds, AlterConfigs, Bootstrap, ConfigChange, ConfigEdit, ConfigKind, ConfigOp, ConfigResource,
-    CreatePartitions, CreateTopics, DeleteTopics, ElectLeaders, ElectionKind, FenceBrokers, MetadataImage,
-    NewPartitions, NewTopic, ProducerIdBlock, RegisterBrokerRequest, ReplicationLimit, TopicRef,
-    UnregisterBrokerRequest, UpdateFeatures,
+    AllocateProducerIds, AlterConfigs, AssignReplicas, Bootstrap, ConfigChange, ConfigEdit, ConfigKind, ConfigOp,
+    ConfigResource, CreatePartitions, CreateTopics, DeleteTopics, ElectLeaders, ElectionKind, FenceBrokers,
+    MetadataImage, NewPartitions, NewTopic, ProducerIdBlock, RegisterBrokerRequest, ReplicationLimit, SetDirectories,
+    TopicRef, UnregisterBrokerRequest, UpdateFeatures,
 };
 use ottla_types::{BrokerId, PartitionIndex, Uuid};
 use world::{ask, broker, image_of, uuid};
@@ -442,4 +442,45 @@ fn a_partition_asked_for_twice_is_elected_once() {
     let results = ask(&mut image, ElectLeaders { kind: ElectionKind::Unclean, partitions });
     assert!(results.len() == 2 && results.iter().all(|one| one.result.is_ok()), "{results:?}");
     assert_eq!(image.partition("m", 0.into()).unwrap().leader_epoch.0, before + 1);
+}
+
+#[test]
+fn a_replica_in_a_directory_that_is_offline_does_not_lead() {
+    let (a, b) = (world::uuid(1), world::uuid(2));
+    let mut image = MetadataImage::default();
+    let both = RegisterBrokerRequest { directories: vec![a, b], ..register(1) };
+    ask(&mut image, both.clone()).unwrap();
+    create(&mut image, vec![assigned(-1, -1, &[(0, &[1]), (1, &[1]), (2, &[1])])]);
+    let topic = image.topic("m").unwrap().id;
+    let partitions = |image: &MetadataImage| -> Vec<_> {
+        let state = |partition: i32| image.partition("m", partition.into()).unwrap().clone();
+        (0..3)
+            .map(|partition| (state(partition).leader.is_some(), image.is_replica_online(&state(partition), 1.into())))
+            .collect()
+    };
+    let assignments =
+        vec![(topic, 0.into(), a), (topic, 1.into(), b), (topic, 9.into(), b), (world::uuid(77), 0.into(), b)];
+    ask(&mut image, AssignReplicas { broker: 1.into(), assignments });
+    let directories =
+        |image: &MetadataImage, partition: i32| image.partition("m", partition.into()).unwrap().directory_of(1.into());
+    assert_eq!((directories(&image, 0), directories(&image, 1), directories(&image, 2)), (Some(a), Some(b), None));
+    assert_eq!(partitions(&image), [(true, true); 3]);
+    let epoch = image.partition("m", 1.into()).unwrap().leader_epoch;
+
+    ask(&mut image, SetDirectories { broker: 1.into(), online: vec![a] });
+    assert_eq!(partitions(&image), [(true, true), (false, false), (true, true)]);
+    assert_eq!(image.partition("m", 1.into()).unwrap().isr, [1.into()], "it waits for the only one that has all");
+    let results = ask(&mut image, ElectLeaders { kind: ElectionKind::Unclean, partitions: None });
+    assert!(results.iter().all(|result| result.result.is_err()), "{results:?}");
+
+    ask(&mut image, RegisterBrokerRequest { incarnation: world::uuid(5), directories: vec![a], ..both.clone() })
+        .unwrap();
+    assert_eq!(partitions(&image), [(true, true), (false, false), (true, true)]);
+    ask(&mut image, RegisterBrokerRequest { incarnation: world::uuid(6), ..both }).unwrap();
+    assert_eq!(partitions(&image), [(true, true); 3]);
+    assert!(image.partition("m", 1.into()).unwrap().leader_epoch > epoch);
+
+    ask(&mut image, SetDirectories { broker: 1.into(), online: vec![a] });
+    ask(&mut image, AssignReplicas { broker: 1.into(), assignments: vec![(topic, 1.into(), a)] });
+    assert_eq!(partitions(&image), [(true, true); 3], "it is found in another directory");
 }

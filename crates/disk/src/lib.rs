@@ -184,3 +184,9 @@ pub trait Clock: Send + Sync + Debug + 'static {
     /// Wall clock.
     fn now(&self) -> Millis;
 }
+
+/// Whether an operation failed because the volume, or somebody's share of it, is full: it can be done once there is room.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,5 +1,7 @@
 //! What the engine needs to know of a topic's and the broker's configuration.
 
+use ottla_types::Uuid;
+
 /// Configuration of one partition's log; defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
@@ -85,10 +87,18 @@ pub struct LogDirsConfig {
     pub recovery_threads_per_dir: usize,
     /// `log.segment.delete.delay.ms`: how long the directory of a deleted partition stays.
     pub delete_delay_ms: i64,
+    /// Ids of directories whose records the operator has given up: partitions of theirs begin anew elsewhere.
+    pub given_up: Vec<Uuid>,
 }
 
 impl Default for LogDirsConfig {
     fn default() -> Self {
-        Self { open_files_max: 16 * 1024, flush_threads: 4, recovery_threads_per_dir: 2, delete_delay_ms: 60_000 }
+        Self {
+            open_files_max: 16 * 1024,
+            flush_threads: 4,
+            recovery_threads_per_dir: 2,
+            delete_delay_ms: 60_000,
+            given_up: Vec::new(),
+        }
     }
 }

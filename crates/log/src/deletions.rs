@@ -10,7 +10,7 @@ use std::{
     cmp::Reverse,
     collections::BinaryHeap,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicI64, Ordering},
 };
 
@@ -24,6 +24,17 @@ pub(crate) struct Deletions {
     waiting: Mutex<BinaryHeap<Reverse<Waiting>>>,
     /// `log.segment.delete.delay.ms`, for directories.
     directory_delay_ms: AtomicI64,
+}
+
+/// What becomes of what was taken out of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is removed when it is due.
+    Waits,
+    /// It is removed now: its disk is full.
+    Goes,
+    /// It is left to the next start: its disk failed.
+    IsLeft,
 }
 
 /// Ordered by deadline.
@@ -56,13 +67,22 @@ impl Deletions {
         self.waiting.lock().push(Reverse(Waiting { due, path, is_dir: true }));
     }
 
-    /// Removes what is due; how many files and directories.
+    /// Removes what is due, and what `fate` has something else to say of; how many files and directories.
     ///
     /// # Errors
     /// The first of what the file system says; the others were tried, and what is left is tried the next time.
-    pub(crate) fn run(&self, disk: &dyn Disk, now: Millis) -> io::Result<usize> {
+    pub(crate) fn run(&self, disk: &dyn Disk, now: Millis, fate: impl Fn(&Path) -> Fate) -> io::Result<usize> {
         let mut due = Vec::new();
         let mut waiting = self.waiting.lock();
+        if waiting.iter().any(|Reverse(each)| fate(&each.path) != Fate::Waits) {
+            for Reverse(each) in std::mem::take(&mut *waiting) {
+                match fate(&each.path) {
+                    Fate::Waits => waiting.push(Reverse(each)),
+                    Fate::Goes => due.push(each),
+                    Fate::IsLeft => {}
+                }
+            }
+        }
         while waiting.peek().is_some_and(|Reverse(first)| first.due <= now) {
             due.extend(waiting.pop().map(|Reverse(first)| first));
         }

@@ -19,20 +19,22 @@ mod dirs;
 mod epochs;
 mod flusher;
 mod handles;
+mod health;
 mod index;
 mod log;
 mod producer_state;
 mod retention;
 mod segment;
 mod std_disk;
+mod watched_disk;
 
 pub use self::{
     checkpoint::{CheckpointError, meta_properties::MetaProperties},
     cleaner::{CleanError, CleanStats, CleanerSettings, Pace, plan::Cleanable},
     config::{Cleanup, LogConfig, LogDirsConfig},
     dirs::{
-        CleanReport, CleaningView, CreateError, DirDescription, DirError, Identity, LogConfigs, LogDirs, OpenError,
-        PartitionDescription, Recovery,
+        Assigned, BadDir, CleanReport, CleaningView, CreateError, DirDescription, DirError, Identity, Known,
+        LogConfigs, LogDirs, OpenError, PartitionDescription, Recovery,
     },
     epochs::{EpochEnd, EpochStart},
     flusher::Flushed,

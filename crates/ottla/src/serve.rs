@@ -181,10 +181,18 @@ fn serve(config: BrokerConfig, settings: ServerSettings, metrics_listen: Option<
         let mut signals = Signals::new().context("cannot listen for signals")?;
         let broker = Broker::start(Options { config, settings, metrics_listen }).await?;
         announce(&broker)?;
-        signals.next().await;
-        tokio::select! {
+        let failed = tokio::select! {
+            () = signals.next() => None,
+            failed = broker.failed() => Some(failed),
+        };
+        let result = tokio::select! {
             result = broker.stop() => result.context("the stop was not clean; the next start will recover"),
             () = signals.next() => Err(anyhow!("a second signal came before the stop was clean; the next start will recover")),
+        };
+        match failed {
+            // What could not be closed is no news then.
+            Some(failed) => Err(anyhow!("the broker cannot go on: {failed}")),
+            None => result,
         }
     });
     // Whatever still runs must not hold up the end of the process.

@@ -97,6 +97,9 @@ pub enum SubmitError {
     /// The quorum has stopped, by order or because its disk failed. What was asked may have happened or not.
     #[error("the metadata quorum has stopped")]
     Stopped,
+    /// There is no room for the metadata; nothing happened.
+    #[error("there is no room for the metadata")]
+    Full,
     /// Deciding failed because of a fault in the controller; nothing happened.
     #[error("the controller failed to decide")]
     Faulty,
@@ -111,6 +114,7 @@ impl SubmitError {
     pub fn code(self) -> ErrorCode {
         match self {
             Self::NotController => ErrorCode::NotController,
+            Self::Full => ErrorCode::KafkaStorageError,
             Self::Stopped | Self::Faulty => ErrorCode::UnknownServerError,
             Self::ProducerIds(error) => error.code(),
         }
@@ -197,7 +201,11 @@ impl Quorum {
     /// # Errors
     /// As [`SubmitError`] says. Dropping the future does not take the question back.
     pub async fn submit<A: Ask>(&self, ask: A) -> Result<A::Reply, SubmitError> {
-        let reply = self.inbox.ask(ask.into()).await?;
+        let command = ask.into();
+        if self.is_full() && !command.is_urgent() {
+            return Err(SubmitError::Full);
+        }
+        let reply = self.inbox.ask(command).await?;
         A::reply(reply).ok_or(SubmitError::Faulty)
     }
 
@@ -235,6 +243,18 @@ impl Quorum {
     /// As [`SubmitError`] says.
     pub async fn snapshot(&self) -> Result<(), SubmitError> {
         Ok(self.log.snapshot().await?)
+    }
+
+    /// Whether there is hardly any room for the metadata: then only what is urgent is done
+    /// ([`Command::is_urgent`](ottla_controller::Command::is_urgent)).
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.log.is_full()
+    }
+
+    /// Returns when the metadata cannot be written any more, with the reason: the node must stop then.
+    pub async fn failed(&self) -> Arc<str> {
+        self.log.failed().await
     }
 
     /// Stops: answers what was asked, refuses what comes later, leaves the log closed.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ottla_controller::{CreateTopics, DeleteTopics, MetadataDelta, MetadataImage, NewTopic, TopicRef};
 use ottla_disk::Disk;
 use ottla_quorum::{Quorum, StartError, SubmitError, random_uuid};
-use ottla_testkit::SimDisk;
-use ottla_types::BrokerId;
+use ottla_testkit::{Fault, OperationKind, SimDisk};
+use ottla_types::{BrokerId, ErrorCode};
 use world::{Heard, create, node, start, start_with, topics};
 
 #[tokio::test]
@@ -180,4 +180,39 @@ async fn nobody_sees_a_change_before_the_listener_did() {
     assert_eq!(first.1.load(std::sync::atomic::Ordering::Relaxed), 1);
     assert!(quorum.image().topic("x").is_some());
     first.0.lock().take();
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_changes_until_there_is_room_and_a_broken_one_is_told() {
+    let disk = SimDisk::new(1);
+    let quorum = Arc::new(start(Arc::new(disk.clone())).await.unwrap());
+    create(&quorum, "a", 1).await.unwrap();
+    disk.inject(|operation| {
+        let written = usize::try_from(operation.number % 50).unwrap();
+        (operation.kind == OperationKind::Write).then(|| Fault::enospc().after_writing(written))
+    });
+    let waiting = tokio::spawn({
+        let quorum = Arc::clone(&quorum);
+        async move { create(&quorum, "b", 1).await }
+    });
+    while !quorum.is_full() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(create(&quorum, "c", 1).await, Err(SubmitError::Full));
+    assert_eq!(SubmitError::Full.code(), ErrorCode::KafkaStorageError);
+    disk.heal();
+    waiting.await.unwrap().unwrap();
+    while quorum.is_full() {
+        tokio::task::yield_now().await; // until the reserve is there
+    }
+    create(&quorum, "d", 1).await.unwrap();
+    let before = topics(&quorum.image());
+    let disk = disk.kill();
+    let quorum = start(Arc::new(disk.clone())).await.unwrap();
+    assert_eq!(topics(&quorum.image()), before);
+
+    disk.inject(|operation| (operation.kind == OperationKind::SyncData).then(Fault::enospc));
+    let error = create(&quorum, "e", 1).await.unwrap_err();
+    assert_eq!(error, SubmitError::Stopped, "what was not synced is not waited out");
+    assert!(quorum.failed().await.contains("not durable"));
 }

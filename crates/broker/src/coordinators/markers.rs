@@ -241,12 +241,12 @@ impl Markers {
         if id.topic.as_str() == OFFSETS_TOPIC {
             return Ok(Written::InGroup(Box::pin(self.groups.end_transaction(id.partition, marker))));
         }
-        let log = partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|reason| ErrorCode::from(&reason))?;
-        let appended = partition.append_marker(log, marker, self.clock.now());
+        let mut log = partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|reason| ErrorCode::from(&reason))?;
+        let appended = partition.append_marker(&mut log, marker, self.clock.now());
         let appended = appended.map_err(|error| append_error_code(id, &error))?;
         Ok(match appended.flush_to {
             None => Written::Committed,
-            Some(to) => Written::Flushing(crate::durability::flushed(partition.clone(), log, to)),
+            Some(to) => Written::Flushing(crate::durability::flushed(partition.clone(), &log, to)),
         })
     }
 }

@@ -82,9 +82,9 @@ impl AppendFailed {
         match self {
             Self::NotEnoughReplicas => ErrorCode::CoordinatorNotAvailable,
             Self::Unavailable(_)
-            | Self::Append(AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_)) => {
-                ErrorCode::NotCoordinator
-            }
+            | Self::Append(
+                AppendError::Full | AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_),
+            ) => ErrorCode::NotCoordinator,
             Self::Batch(_)
             | Self::Append(
                 AppendError::LargerThanSegment { .. } | AppendError::Producer(_) | AppendError::OffsetOrder { .. },
@@ -129,7 +129,7 @@ where
     pub(super) fn load(self: &Arc<Self>, mut shard: S, now: Millis, image: &MetadataImage) -> Result<(), LoadError> {
         let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
         // Without a shard in service nothing is appended meanwhile.
-        walk::<S::Record>(log, |entry| match entry {
+        walk::<S::Record>(&log, |entry| match entry {
             Entry::Record(at, by, record) => shard.replay(at, by, record),
             Entry::End(by, ControlType::Commit) => shard.end_transaction(by, Outcome::Commit),
             Entry::End(by, ControlType::Abort) => shard.end_transaction(by, Outcome::Abort),
@@ -187,7 +187,7 @@ where
         request: S::Request,
         verification: Verification,
     ) -> Result<oneshot::Receiver<Result<S::Reply, ErrorCode>>, ErrorCode> {
-        if S::may_write(&request) && !self.has_enough_replicas.load(Ordering::Acquire) {
+        if S::may_write(&request) && !self.can_write() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let (sender, receiver) = oneshot::channel();
@@ -212,9 +212,15 @@ where
         });
     }
 
+    /// Whether what is written counts as written, and there is room for it.
+    fn can_write(&self) -> bool {
+        let is_full = || self.partition.opened_log().is_some_and(|log| log.is_full());
+        self.has_enough_replicas.load(Ordering::Acquire) && !is_full()
+    }
+
     /// When time has to be passed next; at once where the shard was lost, and not at all while nothing can be written.
     pub(super) fn deadline(&self) -> Option<Millis> {
-        if !self.has_enough_replicas.load(Ordering::Acquire) {
+        if !self.can_write() {
             return None;
         }
         if self.lost.load(Ordering::Acquire) {
@@ -274,8 +280,9 @@ where
     }
 
     fn append_marker(&self, marker: &Marker, now: Millis) -> Result<(Arc<Log>, Appended), AppendFailed> {
-        let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
-        Ok((Arc::clone(log), self.partition.append_marker(log, marker, now)?))
+        let mut log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
+        let appended = self.partition.append_marker(&mut log, marker, now)?;
+        Ok((log, appended))
     }
 
     fn drive(
@@ -358,9 +365,9 @@ where
             return Err(AppendFailed::NotEnoughReplicas);
         }
         let batch = batch_of(records, transaction, now, self.compression)?;
-        let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
-        let appended = self.partition.append_verified(log, &batch, Origin::Coordinator, verification, now)?;
-        Ok((Arc::clone(log), appended))
+        let mut log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
+        let appended = self.partition.append_verified(&mut log, &batch, Origin::Coordinator, verification, now)?;
+        Ok((log, appended))
     }
 
     fn fail(&self, state: &mut State<S>, error: &AppendFailed) {

@@ -218,6 +218,11 @@ where
         }
     }
 
+    /// What could not be written can be now: there is room on a disk.
+    pub(crate) fn room_again(&self) {
+        self.woken.notify_one();
+    }
+
     /// The broker stops: nobody waits any longer, nothing is written any more.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);

@@ -11,7 +11,7 @@ use ottla_controller::{
 use ottla_coordinator::Outcome;
 use ottla_disk::Clock;
 use ottla_groups::{GroupReply, GroupRequest, GroupShard, Settings};
-use ottla_log::{Identity, LogConfig, LogDirs, LogDirsConfig, ToVerify, Verification};
+use ottla_log::{Assigned, Identity, LogConfig, LogDirs, LogDirsConfig, ToVerify, Verification};
 use ottla_testkit::SimDisk;
 use ottla_types::{
     BrokerId, Compression, ErrorCode, LeaderEpoch, Millis, PartitionIndex, ProducerEpoch, ProducerId,
@@ -84,7 +84,8 @@ impl Bed {
         let name = TopicName::new(super::OFFSETS_TOPIC).unwrap();
         let topic = Topic::new(name, Uuid([2; 16]), config, TopicMetrics::default());
         let waits = Arc::new(Waits::new(NOW));
-        let partition = Partition::new(&topic, PartitionIndex(0), Arc::clone(&dirs), waits, Arc::new(Stopped));
+        let partition =
+            Partition::new(&topic, PartitionIndex(0), Assigned::NEW, Arc::clone(&dirs), waits, Arc::new(Stopped));
         partition.lead(true, LeaderEpoch(0));
         let running = Arc::new(Running::new(Arc::new(partition), Compression::None));
         Self { dirs, running, image: image() }

@@ -64,7 +64,7 @@ fn delete(node: &Node, topic: &str, partition: i32, to: i64) -> Result<Offset, E
         return Err(ErrorCode::PolicyViolation);
     }
     let to = if to == HIGH_WATERMARK { log.high_watermark() } else { Offset(to) };
-    log.delete_records(to).map_err(|error| code_of(log, &error))
+    log.delete_records(to).map_err(|error| code_of(&log, &error))
 }
 
 /// A topic without a policy keeps everything by itself, and loses what it is told to.

@@ -125,7 +125,7 @@ fn partition(
     state: &PartitionState,
 ) -> DescribeTopicPartitionsResponsePartition {
     let ids = |brokers: &[BrokerId]| brokers.iter().map(|broker| broker.0).collect::<Vec<_>>();
-    let offline = state.replicas.iter().filter(|replica| !image.is_active(**replica));
+    let offline = state.replicas.iter().filter(|replica| !image.is_replica_online(state, **replica));
     DescribeTopicPartitionsResponsePartition {
         error_code: if state.leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }.code(),
         partition_index: index.0,

@@ -265,13 +265,19 @@ impl Asked {
             Ok(log) => log,
             Err(reason) => return self.refused((&reason).into()),
         };
-        if let Some(diverging) = self.divergence(log) {
+        if let Some(diverging) = self.divergence(&log) {
             return diverging;
         }
-        match log.read(self.requested.fetch_offset, room, min_one, bound) {
+        let mut read = log.read(self.requested.fetch_offset, room, min_one, bound);
+        if let Err(ReadError::Closed) = read
+            && let Some(current) = partition.moved_from(&log)
+        {
+            read = current.read(self.requested.fetch_offset, room, min_one, bound);
+        }
+        match read {
             Ok(out) => self.data(out, bound),
             Err(error) => {
-                if !matches!(error, ReadError::OutOfRange { .. } | ReadError::Closed) {
+                if !matches!(error, ReadError::OutOfRange { .. } | ReadError::Closed | ReadError::Offline) {
                     tracing::error!(partition = %partition.id, %error, "fetch failed");
                 }
                 self.refused(code_of(&error))
@@ -351,6 +357,6 @@ fn code_of(error: &ReadError) -> ErrorCode {
         ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::Closed => ErrorCode::NotLeaderOrFollower,
         ReadError::Damaged { .. } => ErrorCode::CorruptMessage,
-        ReadError::Io(_) => ErrorCode::KafkaStorageError,
+        ReadError::Offline | ReadError::Io(_) => ErrorCode::KafkaStorageError,
     }
 }

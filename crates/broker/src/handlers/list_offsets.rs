@@ -52,9 +52,9 @@ fn look(node: &Node, topic: &str, asked: &ListOffsetsPartition, committed_only: 
         partition.leader_log(LeaderEpoch(asked.current_leader_epoch)).map_err(|reason| ErrorCode::from(&reason))?;
     let end = if committed_only { log.last_stable() } else { log.high_watermark() };
     match asked.timestamp {
-        LATEST => Ok(place(log, end)),
-        EARLIEST => Ok(place(log, log.log_start())),
-        EARLIEST_LOCAL if version >= 8 => Ok(place(log, log.log_start())),
+        LATEST => Ok(place(&log, end)),
+        EARLIEST => Ok(place(&log, log.log_start())),
+        EARLIEST_LOCAL if version >= 8 => Ok(place(&log, log.log_start())),
         MAX_TIMESTAMP if version >= 7 => below(end, log.max_timestamp_offset()),
         // Nothing is tiered, so nothing is the latest of it or waits for it.
         LATEST_TIERED if version >= 9 => Ok(None),

@@ -137,7 +137,7 @@ fn known_topic(node: &Node, topic: &TopicImage, operations: i32) -> MetadataResp
 fn partitions(node: &Node, topic: &TopicImage) -> Vec<MetadataResponsePartition> {
     let image = node.quorum.image();
     let described = topic.partitions.iter().map(|(index, state)| {
-        let offline = state.replicas.iter().filter(|replica| !image.is_active(**replica));
+        let offline = state.replicas.iter().filter(|replica| !image.is_replica_online(state, **replica));
         MetadataResponsePartition {
             error_code: if state.leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }.code(),
             partition_index: index.0,

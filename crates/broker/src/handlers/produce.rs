@@ -210,7 +210,7 @@ fn append(
 ) -> Result<Appended, Refused> {
     let partition = topic.partition(PartitionIndex(data.index));
     let partition = partition.ok_or(Refused::because(ErrorCode::UnknownTopicOrPartition))?;
-    let log = partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|reason| Refused::because((&reason).into()))?;
+    let mut log = partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|reason| Refused::because((&reason).into()))?;
     let config = topic.config();
     if wish.acks == Acks::All && !node.has_enough_replicas(&partition, config.min_insync_replicas) {
         return Err(Refused::because(ErrorCode::NotEnoughReplicas));
@@ -224,8 +224,8 @@ fn append(
         topic.metrics.failed_produce.inc();
     })?;
     let appended = match wish.verification {
-        None => partition.append(log, &batch, now),
-        Some(verification) => partition.append_verified(log, &batch, Origin::Client, verification, now),
+        None => partition.append(&mut log, &batch, now),
+        Some(verification) => partition.append_verified(&mut log, &batch, Origin::Client, verification, now),
     };
     let appended = appended
         .map_err(|error| Refused::because(append_error_code(&partition.id, &error)).naming_start(log.log_start()))?;
@@ -234,7 +234,7 @@ fn append(
         topic.metrics.messages_in.inc_by(batch.header.records_count.max(0) as u64);
     }
     if let Some(to) = appended.flush_to {
-        pending.add(place, Arc::clone(&partition), log, to);
+        pending.add(place, Arc::clone(&partition), &log, to);
     }
     Ok(appended)
 }

@@ -25,6 +25,9 @@ const COPIED_RANGE_BYTES_MAX: usize = 4 * 1024;
 /// What one `sendfile` call may move before others on this thread have a turn.
 const SENDFILE_BYTES_MAX: usize = 1024 * 1024;
 
+/// How much is read of a file that could not be sent: a page, which is what the disk gives at least.
+const PROBE_BYTES: usize = 4096;
+
 /// What is still to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -133,7 +136,12 @@ impl Outbox {
         let sent = stream.try_io(Interest::WRITABLE, || {
             let mut position = slice.position;
             let count = slice.len.min(SENDFILE_BYTES_MAX);
-            Ok(rustix::fs::sendfile(stream.as_fd(), file, Some(&mut position), count)?)
+            let sent = rustix::fs::sendfile(stream.as_fd(), file, Some(&mut position), count);
+            if sent == Err(rustix::io::Errno::IO) {
+                // Of the socket or of the file: where the file cannot be read its directory hears of it.
+                let _ = slice.file.read_at(&mut [0; PROBE_BYTES], slice.position);
+            }
+            Ok(sent?)
         })?;
         if sent == 0 {
             return Err(io::Error::new(

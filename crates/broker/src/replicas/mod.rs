@@ -15,9 +15,9 @@ use arc_swap::ArcSwap;
 use ottla_config::BrokerConfig;
 use ottla_controller::{ConfigKind, ConfigMap, ConfigResource, MetadataDelta, MetadataImage, TopicImage};
 use ottla_disk::Clock;
-use ottla_log::LogDirs;
+use ottla_log::{Assigned, CreateError, Known, LogDirs};
 use ottla_quorum::MetadataListener;
-use ottla_types::{BrokerId, LeaderEpoch, PartitionIndex, TopicName, Uuid};
+use ottla_types::{BrokerId, LeaderEpoch, PartitionIndex, TopicName, TopicPartition, Uuid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
@@ -39,8 +39,11 @@ pub(crate) struct Replicas {
     config: ArcSwap<BrokerConfig>,
     config_changed: Notify,
     topics: RwLock<Topics>,
-    /// Held while a change of the metadata is applied: changes come one at a time.
-    applying: Mutex<()>,
+    /// Held while a change of the metadata is applied: changes come one at a time. Whether the first has come, the whole
+    /// image.
+    applying: Mutex<bool>,
+    /// A partition lies in another directory than the metadata says, or a directory failed.
+    directories_changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +71,8 @@ impl Replicas {
             config: ArcSwap::from_pointee(config),
             config_changed: Notify::new(),
             topics: RwLock::default(),
-            applying: Mutex::new(()),
+            applying: Mutex::new(false),
+            directories_changed: Notify::new(),
         }
     }
 
@@ -90,6 +94,17 @@ impl Replicas {
     /// Returns when the configuration has changed since the last call; for one task.
     pub(crate) async fn config_changed(&self) {
         self.config_changed.notified().await;
+    }
+
+    /// Returns when a directory failed since the last call, or a partition is in another one than the metadata says; for one
+    /// task.
+    pub(crate) async fn directories_changed(&self) {
+        self.directories_changed.notified().await;
+    }
+
+    /// Has somebody look at the directories.
+    pub(crate) fn look_at_directories(&self) {
+        self.directories_changed.notify_one();
     }
 
     /// Puts aside the directories of partitions that `image` does not assign here. They may be all that is left of somebody's
@@ -121,6 +136,14 @@ impl Replicas {
         self.topics.read().by_id.values().cloned().collect()
     }
 
+    fn known(&self, partition: &TopicPartition, image: &MetadataImage) -> Option<Known> {
+        let topic = image.topic(partition.topic.as_str())?;
+        let state = topic.partition(partition.partition)?;
+        let is_here = state.replicas.contains(&self.broker);
+        let directory = state.directory_of(self.broker).unwrap_or(Uuid::ZERO);
+        is_here.then_some(Known { topic_id: topic.id, directory })
+    }
+
     fn configure(&self, image: &MetadataImage) {
         let cluster = overrides(image, &ConfigResource::default_broker());
         let broker = overrides(image, &ConfigResource::broker(self.broker));
@@ -139,15 +162,24 @@ impl Replicas {
     }
 
     /// Makes the directories of what `image` assigns here and is not there yet.
-    fn host(&self, topic_image: &TopicImage, image: &MetadataImage) {
+    fn host(&self, topic_image: &TopicImage, image: &MetadataImage, is_first: bool) {
         let topic = self.by_id(topic_image.id).unwrap_or_else(|| self.add_topic(topic_image, image));
         for (index, state) in topic_image.partitions.iter() {
             if !state.replicas.contains(&self.broker) {
                 continue;
             }
+            let directory = state.directory_of(self.broker).unwrap_or(Uuid::ZERO);
+            let leads = state.leader == Some(self.broker);
             match topic.partition(*index) {
-                Some(partition) => partition.lead(state.leader == Some(self.broker), state.leader_epoch),
-                None => self.add_partition(&topic, *index, state.leader == Some(self.broker), state.leader_epoch),
+                Some(partition) => {
+                    partition.assign(Assigned { directory, is_new: false });
+                    partition.lead(leads, state.leader_epoch);
+                }
+                // What was there at the start may have records in a directory that cannot be looked into.
+                None => {
+                    let assigned = Assigned { directory, is_new: !is_first };
+                    self.add_partition(&topic, *index, assigned, leads, state.leader_epoch);
+                }
             }
         }
     }
@@ -162,11 +194,21 @@ impl Replicas {
         topic
     }
 
-    fn add_partition(&self, topic: &Topic, index: PartitionIndex, leads: bool, epoch: LeaderEpoch) {
-        let partition =
-            Partition::new(topic, index, Arc::clone(&self.dirs), Arc::clone(&self.waits), Arc::clone(&self.clock));
-        if let Err(error) = partition.ensure_directory() {
-            tracing::error!(partition = %partition.id, %error, "no directory for a partition; its requests will fail");
+    fn add_partition(&self, topic: &Topic, index: PartitionIndex, assigned: Assigned, leads: bool, epoch: LeaderEpoch) {
+        let (dirs, waits, clock) = (Arc::clone(&self.dirs), Arc::clone(&self.waits), Arc::clone(&self.clock));
+        let partition = Partition::new(topic, index, assigned, dirs, waits, clock);
+        match partition.ensure_directory() {
+            Ok(()) => {}
+            // Told about once for all of them.
+            Err(error @ Unavailable::Log(CreateError::Offline { .. })) => {
+                tracing::debug!(partition = %partition.id, %error, "a partition is offline");
+            }
+            Err(error) => {
+                tracing::error!(partition = %partition.id, %error, "no directory for a partition; its requests will fail");
+            }
+        }
+        if partition.unassigned_directory().is_some() {
+            self.look_at_directories();
         }
         partition.lead(leads, epoch);
         topic.add(partition);
@@ -188,7 +230,11 @@ impl Replicas {
 
 impl MetadataListener for Replicas {
     fn apply(&self, delta: &MetadataDelta, image: &Arc<MetadataImage>) {
-        let _one_at_a_time = self.applying.lock();
+        let mut applied_before = self.applying.lock();
+        let is_first = !std::mem::replace(&mut *applied_before, true);
+        if is_first {
+            self.dirs.settle_twins(|partition| self.known(partition, image));
+        }
         for id in delta.deleted.keys() {
             self.remove(*id);
         }
@@ -197,7 +243,7 @@ impl MetadataListener for Replicas {
         }
         let hosted = delta.created.iter().chain(delta.changed.keys());
         for topic in hosted.filter_map(|id| image.topic_by_id(*id)) {
-            self.host(topic, image);
+            self.host(topic, image, is_first);
         }
         for resource in delta.configs.iter().filter(|resource| resource.kind == ConfigKind::Topic) {
             if let Some(topic) = self.by_name(&resource.name) {

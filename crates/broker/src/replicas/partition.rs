@@ -4,16 +4,17 @@
 //! waiting fetch hears of each move of it.
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicBool, AtomicI32, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ottla_config::TopicConfig;
 use ottla_coordinator::Outcome;
-use ottla_disk::Clock;
+use ottla_disk::{Clock, is_full};
 use ottla_log::{
-    AppendError, Appended, Cleanup, CreateError, Log, LogConfig, LogDirs, Origin, ProducerError, Verification,
+    AppendError, Appended, Assigned, Cleanup, CreateError, Log, LogConfig, LogDirs, LogState, Origin, ProducerError,
+    Verification,
 };
 use ottla_records::{CheckedBatch, ControlType};
 use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, ProducerIdAndEpoch, TopicPartition, Uuid};
@@ -30,8 +31,11 @@ pub(crate) struct Partition {
     leads: AtomicBool,
     leader_epoch: AtomicI32,
     log_config: ArcSwap<LogConfig>,
-    log: OnceLock<Arc<Log>>,
+    /// None until it is first used. A move to another directory puts another one in its place.
+    log: ArcSwapOption<Log>,
     opening: Mutex<()>,
+    /// Where the metadata says that it lies.
+    assigned: Mutex<Assigned>,
     dirs: Arc<LogDirs>,
     waits: Arc<Waits>,
     clock: Arc<dyn Clock>,
@@ -49,6 +53,9 @@ pub(crate) enum Unavailable {
     /// The client's leader epoch is newer than what this broker knows.
     #[error("the client knows a newer leader epoch")]
     UnknownEpoch,
+    /// The directory that it lies in cannot be used.
+    #[error("the log directory of the partition is offline")]
+    Offline,
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] CreateError),
@@ -60,7 +67,7 @@ impl From<&Unavailable> for ErrorCode {
             Unavailable::NotLeader => Self::NotLeaderOrFollower,
             Unavailable::FencedEpoch => Self::FencedLeaderEpoch,
             Unavailable::UnknownEpoch => Self::UnknownLeaderEpoch,
-            Unavailable::Log(_) => Self::KafkaStorageError,
+            Unavailable::Offline | Unavailable::Log(_) => Self::KafkaStorageError,
         }
     }
 }
@@ -93,7 +100,16 @@ pub(crate) fn append_error_code(partition: &TopicPartition, error: &AppendError)
         AppendError::Producer(error) => producer_error_code(error),
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::OffsetOrder { .. } => ErrorCode::UnknownServerError,
-        AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_) => {
+        // That the directory is full was told when it was found, and that it failed, too.
+        AppendError::Full | AppendError::NotOnline(_) => {
+            tracing::debug!(%partition, %error, "append refused");
+            ErrorCode::KafkaStorageError
+        }
+        AppendError::Io(error) if is_full(error) => {
+            tracing::debug!(%partition, %error, "append failed");
+            ErrorCode::KafkaStorageError
+        }
+        AppendError::Io(_) | AppendError::WentOffline(_) => {
             tracing::error!(%partition, %error, "append failed");
             ErrorCode::KafkaStorageError
         }
@@ -114,6 +130,7 @@ impl Partition {
     pub(crate) fn new(
         topic: &Topic,
         index: PartitionIndex,
+        assigned: Assigned,
         dirs: Arc<LogDirs>,
         waits: Arc<Waits>,
         clock: Arc<dyn Clock>,
@@ -124,8 +141,9 @@ impl Partition {
             leads: AtomicBool::new(false),
             leader_epoch: AtomicI32::new(LeaderEpoch::UNKNOWN.0),
             log_config: ArcSwap::from_pointee(log_config(&topic.config())),
-            log: OnceLock::new(),
+            log: ArcSwapOption::empty(),
             opening: Mutex::new(()),
+            assigned: Mutex::new(assigned),
             dirs,
             waits,
             clock,
@@ -141,9 +159,9 @@ impl Partition {
     ///
     /// # Errors
     /// What the client is to be told.
-    pub(crate) fn leader_log(&self, client_epoch: LeaderEpoch) -> Result<&Arc<Log>, Unavailable> {
+    pub(crate) fn leader_log(&self, client_epoch: LeaderEpoch) -> Result<Arc<Log>, Unavailable> {
         if !self.leads.load(Ordering::Acquire) {
-            return Err(Unavailable::NotLeader);
+            return Err(if self.is_offline() { Unavailable::Offline } else { Unavailable::NotLeader });
         }
         let current = self.leader_epoch();
         if client_epoch != LeaderEpoch::UNKNOWN && client_epoch < current {
@@ -156,26 +174,42 @@ impl Partition {
     }
 
     /// The log, opened on first use.
-    pub(crate) fn log(&self) -> Result<&Arc<Log>, Unavailable> {
-        if let Some(log) = self.log.get() {
-            return Ok(log);
+    pub(crate) fn log(&self) -> Result<Arc<Log>, Unavailable> {
+        if let Some(log) = self.log.load_full() {
+            return if log.lost_its_directory() { Err(Unavailable::Offline) } else { Ok(log) };
         }
         let _once = self.opening.lock();
-        if self.log.get().is_none() {
-            let log = self.open()?;
-            log.set_config((**self.log_config.load()).clone());
-            log.begin_epoch(self.leader_epoch());
-            // The only replica holds everything that is committed.
-            log.advance_high_watermark(log.log_end());
-            return Ok(self.log.get_or_init(|| log));
+        if let Some(log) = self.log.load_full() {
+            return Ok(log);
         }
-        self.log.get().ok_or(Unavailable::NotLeader)
+        let log = self.open()?;
+        self.take(Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// Serves from `log` from now on.
+    fn take(&self, log: Arc<Log>) {
+        log.set_config((**self.log_config.load()).clone());
+        log.begin_epoch(self.leader_epoch());
+        // The only replica holds everything that is committed.
+        log.advance_high_watermark(log.log_end());
+        self.log.store(Some(log));
+    }
+
+    /// Whether the directory that it lies in, or may lie in, cannot be used.
+    pub(crate) fn is_offline(&self) -> bool {
+        match &*self.log.load() {
+            Some(log) => log.lost_its_directory(),
+            None => !self.dirs.is_usable(&self.id, *self.assigned.lock()),
+        }
     }
 
     /// The directory of the partition. One of another topic of the same name (its deletion was cut short by a crash, or it
     /// came from elsewhere) is put aside.
     fn open(&self) -> Result<Arc<Log>, CreateError> {
-        match self.dirs.create(&self.id, self.topic_id, self.clock.now()) {
+        let assigned = *self.assigned.lock();
+        let open = || self.dirs.open_assigned(&self.id, self.topic_id, assigned, self.clock.now());
+        match open() {
             Err(CreateError::OtherTopic { found, .. }) => {
                 let path = self.dirs.put_aside(&self.id)?;
                 tracing::warn!(
@@ -184,22 +218,65 @@ impl Partition {
                     path = %path.display(),
                     "the directory of another topic of this name was put aside"
                 );
-                self.dirs.create(&self.id, self.topic_id, self.clock.now())
+                open()
             }
             opened => opened,
         }
     }
 
+    /// Where the metadata says that it lies.
+    pub(super) fn assign(&self, assigned: Assigned) {
+        *self.assigned.lock() = assigned;
+    }
+
+    /// The directory that it lies in, where the metadata says another one, or none.
+    pub(crate) fn unassigned_directory(&self) -> Option<Uuid> {
+        let found = self.dirs.directory_of(&self.id)?;
+        (found != self.assigned.lock().directory && !self.is_offline()).then_some(found)
+    }
+
     /// The log, if it has been opened.
-    pub(crate) fn opened_log(&self) -> Option<&Arc<Log>> {
-        self.log.get()
+    pub(crate) fn opened_log(&self) -> Option<Arc<Log>> {
+        self.log.load_full()
+    }
+
+    /// What serves in the place of `log`, which a move closed.
+    pub(crate) fn moved_from(&self, log: &Arc<Log>) -> Option<Arc<Log>> {
+        if log.state() != LogState::Closed {
+            return None;
+        }
+        let _no_move = self.opening.lock(); // one that closed the log has put another in its place when this is got
+        self.log.load_full().filter(|current| !Arc::ptr_eq(current, log))
+    }
+
+    /// Appends to `log`, or to the one that a move put in its place; `log` is the one then.
+    fn append_to(
+        &self,
+        log: &mut Arc<Log>,
+        append: impl Fn(&Log) -> Result<Appended, AppendError>,
+    ) -> Result<Appended, AppendError> {
+        loop {
+            let appended = append(log);
+            if let Err(AppendError::NotOnline(LogState::Closed)) = appended
+                && let Some(current) = self.moved_from(log)
+            {
+                *log = current;
+                continue;
+            }
+            return Ok(self.appended(log, appended?));
+        }
     }
 
     /// Appends a producer's checked batch; when it need not be flushed first, consumers may read it at once.
     ///
     /// # Errors
     /// See [`append_error_code`].
-    pub(crate) fn append(&self, log: &Log, batch: &CheckedBatch, now: Millis) -> Result<Appended, AppendError> {
+    pub(crate) fn append(
+        &self,
+        log: &mut Arc<Log>,
+        batch: &CheckedBatch,
+        now: Millis,
+    ) -> Result<Appended, AppendError> {
         self.append_verified(log, batch, Origin::Client, Verification::Off, now)
     }
 
@@ -209,23 +286,27 @@ impl Partition {
     /// See [`append_error_code`].
     pub(crate) fn append_verified(
         &self,
-        log: &Log,
+        log: &mut Arc<Log>,
         batch: &CheckedBatch,
         origin: Origin,
         verification: Verification,
         now: Millis,
     ) -> Result<Appended, AppendError> {
-        let appended = log.append_verified(batch, self.leader_epoch(), origin, verification, now)?;
-        Ok(self.appended(log, appended))
+        self.append_to(log, |log| log.append_verified(batch, self.leader_epoch(), origin, verification, now))
     }
 
     /// Ends a transaction here. As with other records, [`Appended::flush_to`] says what has to be flushed first.
     ///
     /// # Errors
     /// See [`append_error_code`].
-    pub(crate) fn append_marker(&self, log: &Log, marker: &Marker, now: Millis) -> Result<Appended, AppendError> {
-        let appended = log.append_marker(&marker.batch(now), self.leader_epoch(), marker.transaction_version, now)?;
-        Ok(self.appended(log, appended))
+    pub(crate) fn append_marker(
+        &self,
+        log: &mut Arc<Log>,
+        marker: &Marker,
+        now: Millis,
+    ) -> Result<Appended, AppendError> {
+        let batch = marker.batch(now);
+        self.append_to(log, |log| log.append_marker(&batch, self.leader_epoch(), marker.transaction_version, now))
     }
 
     fn appended(&self, log: &Log, appended: Appended) -> Appended {
@@ -235,24 +316,27 @@ impl Partition {
         appended
     }
 
-    /// Lets consumers read up to `to`.
+    /// Lets consumers read up to `to`, which was written to `log` or to the one before it.
     pub(crate) fn commit(&self, log: &Log, to: Offset) {
-        log.advance_high_watermark(to);
+        match &*self.log.load() {
+            Some(current) => current.advance_high_watermark(to),
+            None => log.advance_high_watermark(to),
+        };
         self.waits.data_arrived((self.topic_id, self.id.partition));
     }
 
     pub(super) fn configure(&self, config: &TopicConfig) {
         let config = log_config(config);
-        if let Some(log) = self.log.get() {
-            log.set_config(config.clone());
+        self.log_config.store(Arc::new(config.clone()));
+        if let Some(log) = &*self.log.load() {
+            log.set_config(config);
         }
-        self.log_config.store(Arc::new(config));
     }
 
     pub(crate) fn lead(&self, leads: bool, epoch: LeaderEpoch) {
         self.leader_epoch.store(epoch.0, Ordering::Release);
         self.leads.store(leads, Ordering::Release);
-        if let Some(log) = self.log.get() {
+        if let Some(log) = &*self.log.load() {
             log.begin_epoch(epoch);
         }
         self.waits.data_arrived((self.topic_id, self.id.partition));

@@ -149,7 +149,7 @@ impl Cleaners {
     fn compacted_logs(&self) -> Vec<Arc<Log>> {
         let topics = self.node.replicas.topics().into_iter().filter(|topic| topic.config().cleanup_policy.compact);
         let partitions = topics.flat_map(|topic| topic.partitions());
-        partitions.filter_map(|partition| partition.log().ok().cloned()).collect()
+        partitions.filter_map(|partition| partition.log().ok()).collect()
     }
 
     fn tell(&self, report: &CleanReport, took: Duration) -> bool {

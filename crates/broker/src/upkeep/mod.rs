@@ -3,11 +3,13 @@
 //! One task for all of it, and one for [`retention`], which may take long; what touches the disk runs on the blocking pool.
 
 pub(crate) mod cleaners;
+pub(crate) mod directories;
 pub(crate) mod retention;
 mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
+use ottla_disk::is_full;
 use ottla_log::LogDirs;
 use ottla_types::Millis;
 use tokio::time::{MissedTickBehavior, interval};
@@ -40,14 +42,20 @@ pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
             expired = now;
         }
         let look = move || {
+            let room = dirs.look_after_space();
             look_after_logs(&dirs, now, checkpoint);
             if expire {
                 dirs.expire_producers(now, expiration_ms);
             }
+            room
         };
-        let done = tokio::task::spawn_blocking(look).await;
-        if let Err(error) = done {
-            tracing::error!(%error, "upkeep of the logs failed");
+        match tokio::task::spawn_blocking(look).await {
+            Ok(false) => {}
+            Ok(true) => {
+                node.groups.room_again();
+                node.transactions.room_again();
+            }
+            Err(error) => tracing::error!(%error, "upkeep of the logs failed"),
         }
     }
 }
@@ -56,7 +64,8 @@ fn look_after_logs(dirs: &LogDirs, now: Millis, checkpoint: bool) {
     dirs.flush_due(now);
     let removed = dirs.remove_due(now).map(drop);
     let stored = if checkpoint { store(dirs, now) } else { Ok(()) };
-    for error in [removed, stored].into_iter().filter_map(Result::err) {
+    // That a directory is full is told when it is found.
+    for error in [removed, stored].into_iter().filter_map(Result::err).filter(|error| !is_full(error)) {
         tracing::warn!(%error, "upkeep of the data directories");
     }
 }

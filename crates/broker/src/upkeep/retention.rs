@@ -43,7 +43,7 @@ fn logs_with_limits(replicas: &Replicas) -> Vec<Arc<Log>> {
     let partitions = topics.flat_map(|topic| topic.partitions());
     partitions
         .filter_map(|partition| match partition.log() {
-            Ok(log) => Some(Arc::clone(log)),
+            Ok(log) => Some(log),
             Err(error) => {
                 tracing::debug!(partition = %partition.id, %error, "no retention for a log that cannot be opened");
                 None

@@ -63,5 +63,6 @@ pub(super) const KEYS: &[Declaration] = &[
     int("alter.log.dirs.replication.quota.window.num", "11").at_least(1).accepted("Samples kept for the quota on moves between log directories."),
     int("alter.log.dirs.replication.quota.window.size.seconds", "1").at_least(1).accepted("Length of one such sample."),
     unset("client.quota.callback.class", Kind::Class).refused("Java class that decides client quotas."),
+    list("ottla.lost.log.dirs", "").honoured("Ids of log directories whose records are lost and given up: partitions that lay there begin anew, empty, in others."),
     string("ottla.produce.validation", "records").rule(Rule::OneOf(&["records", "header"])).cluster_wide().honoured("How far a produced batch is checked before it is stored: `records` walks every record, `header` trusts the checksum."),
 ];

@@ -2,7 +2,7 @@
 
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, PartitionIndex};
 
-use super::Decision;
+use super::{Decision, directories::in_offline_directory};
 use crate::{
     command::{FenceBrokers, RegisterBrokerRequest, Reply, UnregisterBrokerRequest},
     image::{MetadataImage, TopicImage},
@@ -40,11 +40,13 @@ pub(super) fn register(image: &MetadataImage, ask: &RegisterBrokerRequest) -> De
     let epoch = next_epoch(image, ask.broker);
     let mut records = vec![registration(ask, epoch).into()];
     let restarted = image.broker(ask.broker).is_some_and(|before| before.incarnation != ask.incarnation);
-    let moved = match ask.fenced {
-        true => plan_down(image, ask.broker),
-        false => plan_up(image, ask.broker, restarted),
-    };
-    records.extend(moved);
+    let offline = |state: &PartitionState| in_offline_directory(state, ask.broker, &ask.directories);
+    if ask.fenced {
+        records.extend(plan_down(image, ask.broker, &|_| true));
+    } else {
+        records.extend(plan_down(image, ask.broker, &offline));
+        records.extend(plan_up(image, ask.broker, restarted, &|state| !offline(state)));
+    }
     Decision::new(records, Reply::RegisterBroker(Ok(epoch)))
 }
 
@@ -73,7 +75,7 @@ pub(super) fn unregister(image: &MetadataImage, ask: &UnregisterBrokerRequest) -
     let Some(broker) = image.broker(ask.broker) else {
         return Decision::new(Vec::new(), Reply::UnregisterBroker(Err(BrokerError::NotRegistered(ask.broker))));
     };
-    let mut records = plan_down(image, ask.broker);
+    let mut records = plan_down(image, ask.broker, &|_| true);
     records.push(UnregisterBroker { broker: ask.broker, epoch: broker.epoch }.into());
     Decision::new(records, Reply::UnregisterBroker(Ok(())))
 }
@@ -96,28 +98,33 @@ pub(super) fn fence(image: &MetadataImage, ask: &FenceBrokers) -> Decision {
 fn fence_one(image: &MetadataImage, id: BrokerId, fenced: bool) -> Vec<MetadataRecord> {
     let Some(broker) = image.broker(id).filter(|broker| broker.fenced != fenced) else { return Vec::new() };
     let epoch = broker.epoch;
+    let online = broker.directories.clone();
     if fenced {
         let mut records = vec![FenceBroker { broker: id, epoch }.into()];
-        records.extend(plan_down(image, id));
+        records.extend(plan_down(image, id, &|_| true));
         records
     } else {
         let mut records = vec![UnfenceBroker { broker: id, epoch }.into()];
-        records.extend(plan_up(image, id, false));
+        records.extend(plan_up(image, id, false, &|state| !in_offline_directory(state, id, &online)));
         records
     }
 }
 
-/// Partitions that `broker` leads or is in sync for get along without it: another in-sync replica leads, and the broker
+/// Some partitions, by their state.
+pub(super) type Which<'a> = &'a dyn Fn(&PartitionState) -> bool;
+
+/// Those partitions among `which` that `broker` leads or is in sync for get along without it: another in-sync replica leads, and the broker
 /// leaves the ISR unless it is the last of it.
-fn plan_down(image: &MetadataImage, broker: BrokerId) -> Vec<MetadataRecord> {
+pub(super) fn plan_down(image: &MetadataImage, broker: BrokerId, which: Which<'_>) -> Vec<MetadataRecord> {
     each_partition(image, |topic, partition, state| {
-        if !state.isr.contains(&broker) {
+        if !state.isr.contains(&broker) || !which(state) {
             return None;
         }
         let mut change = PartitionChange::of(topic.id, partition);
         if state.leader == Some(broker) {
-            let can_lead =
-                |replica: &BrokerId| *replica != broker && state.isr.contains(replica) && image.is_active(*replica);
+            let can_lead = |replica: &BrokerId| {
+                *replica != broker && state.isr.contains(replica) && image.is_replica_online(state, *replica)
+            };
             change.leader = Some(state.replicas.iter().copied().find(can_lead));
         }
         if state.isr.len() > 1 {
@@ -127,12 +134,17 @@ fn plan_down(image: &MetadataImage, broker: BrokerId) -> Vec<MetadataRecord> {
     })
 }
 
-/// Partitions without a leader whose ISR `broker` is in are led by it. Those that an earlier run of it led are led by it in
+/// Partitions among `which` without a leader whose ISR `broker` is in are led by it. Those that an earlier run of it led are led by it in
 /// a new epoch: what it holds may end earlier than what clients saw of that run, and they must hear of it.
-fn plan_up(image: &MetadataImage, broker: BrokerId, restarted: bool) -> Vec<MetadataRecord> {
+pub(super) fn plan_up(
+    image: &MetadataImage,
+    broker: BrokerId,
+    restarted: bool,
+    which: Which<'_>,
+) -> Vec<MetadataRecord> {
     each_partition(image, |topic, partition, state| {
         let vacant = state.leader.is_none() || (restarted && state.leader == Some(broker));
-        (vacant && state.isr.contains(&broker))
+        (vacant && state.isr.contains(&broker) && which(state))
             .then(|| PartitionChange { leader: Some(Some(broker)), ..PartitionChange::of(topic.id, partition) })
     })
 }

@@ -97,7 +97,7 @@ fn preferred(
     if state.leader == preferred {
         return Err(ElectLeaderError::NotNeeded);
     }
-    let able = preferred.filter(|broker| state.isr.contains(broker) && image.is_active(*broker));
+    let able = preferred.filter(|broker| state.isr.contains(broker) && image.is_replica_online(state, *broker));
     let leader = able.ok_or(ElectLeaderError::PreferredNotAvailable)?;
     Ok(PartitionChange { leader: Some(Some(leader)), ..PartitionChange::of(topic, partition) })
 }
@@ -111,7 +111,8 @@ fn unclean(
     if state.leader.is_some() {
         return Err(ElectLeaderError::NotNeeded);
     }
-    let live: Vec<BrokerId> = state.replicas.iter().copied().filter(|replica| image.is_active(*replica)).collect();
+    let is_live = |replica: &BrokerId| image.is_replica_online(state, *replica);
+    let live: Vec<BrokerId> = state.replicas.iter().copied().filter(is_live).collect();
     let change = PartitionChange::of(topic, partition);
     if let Some(clean) = live.iter().find(|replica| state.isr.contains(replica)) {
         return Ok(PartitionChange { leader: Some(Some(*clean)), ..change });

@@ -8,6 +8,7 @@ mod configs;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod directories;
 mod elections;
 mod features;
 mod producer_ids;
@@ -102,6 +103,8 @@ impl Controller {
             Command::AllocateProducerIds(ask) => producer_ids::allocate(image, ask),
             Command::ElectLeaders(ask) => elections::elect(image, ask),
             Command::UpdateFeatures(ask) => features::update(image, ask),
+            Command::AssignReplicas(ask) => directories::assign(image, ask),
+            Command::SetDirectories(ask) => directories::set(image, ask),
         }
     }
 }

@@ -119,6 +119,14 @@ impl MetadataImage {
         self.broker(id).is_some_and(|broker| !broker.fenced && !broker.in_controlled_shutdown)
     }
 
+    /// Whether a replica can serve: its broker is active, and its log directory, where it is known, online.
+    #[must_use]
+    pub fn is_replica_online(&self, state: &PartitionState, id: BrokerId) -> bool {
+        let directory = state.directory_of(id);
+        let has = |broker: &RegisterBroker| directory.is_none_or(|directory| broker.directories.contains(&directory));
+        self.is_active(id) && self.broker(id).is_some_and(|broker| has(broker))
+    }
+
     /// Level of each feature that is on.
     #[must_use]
     pub fn features(&self) -> &BTreeMap<String, i16> {

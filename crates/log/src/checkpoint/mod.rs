@@ -50,7 +50,11 @@ pub(crate) fn write_atomic(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Re
     let tmp = PathBuf::from(tmp);
     let file = disk.open(&tmp, OpenMode::Create)?;
     file.set_len(0)?;
-    file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
+    if let Err(error) = file.write_all_at(&mut [IoSlice::new(bytes)], 0) {
+        drop(file);
+        let _ = disk.remove_file(&tmp); // on a full disk it would take the room of what is tried next
+        return Err(error);
+    }
     file.sync_data()?;
     drop(file);
     disk.rename(&tmp, path)?;

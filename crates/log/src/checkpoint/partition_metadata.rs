@@ -19,16 +19,27 @@ pub(crate) fn write(disk: &dyn Disk, dir: &Path, topic_id: Uuid) -> io::Result<(
     write_plain(disk, &dir.join(NAME), format!("version: 0\ntopic_id: {topic_id}").as_bytes())
 }
 
-/// The topic id in `dir`; none where there is no file, or an empty one.
+/// The topic id in `dir`; none where there is no file, or one that a crash tore.
 ///
 /// # Errors
 /// The file cannot be read or understood.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Uuid>, CheckpointError> {
     let path = dir.join(NAME);
     let bytes = read_whole(disk, &path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
-    let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+    let Some(bytes) = bytes.filter(|bytes| !is_torn(bytes)) else { return Ok(None) };
     let parsed = str::from_utf8(&bytes).ok().and_then(parse);
     parsed.map(Some).ok_or(CheckpointError::Malformed { path, line: 1 })
+}
+
+/// Whether part of the file was not written: it is too short, or has a hole.
+fn is_torn(bytes: &[u8]) -> bool {
+    const BEFORE_ID: &[u8] = b"version: 0\ntopic_id: ";
+    const ID_LEN: usize = 22;
+    let is_short = match bytes.strip_prefix(BEFORE_ID) {
+        Some(id) => id.len() < ID_LEN,
+        None => BEFORE_ID.starts_with(bytes),
+    };
+    is_short || bytes.contains(&0)
 }
 
 fn parse(text: &str) -> Option<Uuid> {

@@ -3,13 +3,14 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
+use ottla_disk::is_full;
 use ottla_types::{Millis, Offset, TopicPartition};
 
 use super::{DataDir, LogDirs, slot::Slot};
-use crate::{CutError, Log, checkpoint::offsets::OffsetCheckpoint};
+use crate::{CutError, Expired, Log, checkpoint::offsets::OffsetCheckpoint};
 
 /// Fingerprints of what the checkpoint files hold, so that nothing is written when nothing changed.
 #[derive(Debug, Default)]
@@ -27,10 +28,11 @@ impl LogDirs {
     /// (`log.flush.offset.checkpoint.interval.ms`). First the files beside the logs are brought up to them.
     ///
     /// # Errors
-    /// A directory failed; it is offline then, the others are done.
+    /// A directory has no room for it, and keeps what it has; the others are done. One that fails is offline then.
     pub fn checkpoint(&self) -> io::Result<()> {
         self.each_dir(|at, dir| {
-            let (points, starts) = self.gather(at)?;
+            // Kept from being stored by a full disk it would keep segments that are to go.
+            let (points, starts) = self.with_reserve(dir, || self.gather(at))?;
             let mut stored = dir.stored.lock();
             let Stored { recovery_points, log_starts, .. } = &mut *stored;
             self.store(dir, OffsetCheckpoint::RecoveryPoint, points.clone(), recovery_points)?;
@@ -64,23 +66,37 @@ impl LogDirs {
     /// A directory failed.
     pub fn expire(&self, logs: &[Arc<Log>], now: Millis) -> io::Result<usize> {
         for log in logs {
-            match log.expire_segments(now) {
+            match self.expire_one(log, now) {
                 Ok(None) => {}
                 Ok(Some(expired)) => {
                     tracing::info!(partition = %log.partition(), start = expired.start.0, reason = ?expired.reason, "segments expire");
                 }
-                Err(CutError::NotOnline(_)) => {} // closed meanwhile
+                Err(CutError::NotOnline(_)) => {}        // closed meanwhile
+                Err(_) if log.lost_its_directory() => {} // has been told about
                 Err(error) => tracing::warn!(partition = %log.partition(), %error, "retention of a log failed"),
             }
         }
         self.remove_old_segments(now)
     }
 
+    /// Closing a segment that is to go takes some room.
+    fn expire_one(&self, log: &Log, now: Millis) -> Result<Option<Expired>, CutError> {
+        match log.expire_segments(now) {
+            Err(CutError::Io(error)) if is_full(&error) => {
+                let dir = self.slot(log.partition()).map(|slot| &self.dirs[slot.dir_index()]);
+                let dir = dir.ok_or(CutError::Io(error))?;
+                self.give_up_reserve(dir)?;
+                log.expire_segments(now)
+            }
+            done => done,
+        }
+    }
+
     /// Stores high watermarks, for the broker to call every few seconds
     /// (`replica.high.watermark.checkpoint.interval.ms`).
     ///
     /// # Errors
-    /// A directory failed; it is offline then, the others are done.
+    /// A directory has no room for it, and keeps what it has; the others are done. One that fails is offline then.
     pub fn checkpoint_high_watermarks(&self) -> io::Result<()> {
         self.each_dir(|at, dir| {
             let high_watermark = |slot: &Arc<Slot>| {
@@ -110,11 +126,11 @@ impl LogDirs {
 
     fn each_dir(&self, run: impl Fn(usize, &DataDir) -> io::Result<()>) -> io::Result<()> {
         let mut result = Ok(());
-        for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.failed.load(Ordering::Acquire)) {
-            if let Err(error) = run(at, dir) {
-                tracing::error!(path = %dir.path.display(), %error, "a log directory failed");
-                dir.failed.store(true, Ordering::Release);
-                result = Err(error);
+        for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| dir.is_online()) {
+            match run(at, dir) {
+                Err(_) if !dir.is_online() => {} // has been told about
+                Err(error) => result = Err(error),
+                Ok(()) => {}
             }
         }
         result
@@ -150,7 +166,7 @@ impl LogDirs {
         entries.hash(&mut hasher);
         let fingerprint = hasher.finish();
         if *stored != Some(fingerprint) {
-            which.write(self.disk(), &dir.path, &entries)?;
+            self.with_reserve(dir, || which.write(self.disk(), &dir.path, &entries))?;
             *stored = Some(fingerprint);
         }
         Ok(())

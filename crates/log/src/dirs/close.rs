@@ -17,15 +17,19 @@ impl LogDirs {
     /// # Errors
     /// A directory failed; the others are done.
     pub fn close(&self, epoch: BrokerEpoch) -> io::Result<()> {
-        self.env.flusher.stop();
+        self.flusher.stop();
+        for dir in self.dirs.iter().filter(|dir| dir.health.is_full()) {
+            // What a clean stop writes is small. The next start makes another one.
+            let _ = self.give_up_reserve(dir);
+        }
         let clean: Vec<_> = (0..self.dirs.len()).map(|at| self.close_logs(at)).collect();
-        if let Err(error) = self.env.deletions.remove_files(self.disk()) {
+        if let Err(error) = self.deletions.remove_files(self.disk()) {
             tracing::warn!(%error, "files of removed segments remain");
         }
         self.checkpoint()?;
         self.checkpoint_high_watermarks()?;
         for (dir, clean) in self.dirs.iter().zip(clean) {
-            if clean && !dir.failed.load(Ordering::Acquire) {
+            if clean && dir.is_online() {
                 clean_shutdown::write(self.disk(), &dir.path, epoch)?;
             }
         }

@@ -11,15 +11,19 @@ mod cleaning;
 mod close;
 mod name;
 mod open;
+mod placement;
+mod reserve;
 mod slot;
+mod space;
+mod twins;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -28,11 +32,23 @@ use ottla_types::{BrokerEpoch, Millis, TopicName, TopicPartition, Uuid};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::cleaning::{CleanReport, CleaningView};
-pub use self::open::{DirError, Identity, OpenError, Recovery};
-use self::{checkpoints::Stored, cleaning::Cleaning, name::Aside, slot::Slot};
+pub use self::open::{BadDir, DirError, Identity, OpenError, Recovery};
+pub use self::placement::Assigned;
+pub use self::twins::Known;
+use self::{
+    checkpoints::Stored,
+    cleaning::Cleaning,
+    name::Aside,
+    placement::{Directories, Placement, place},
+    slot::Slot,
+};
 use crate::{
     LoadError, Log, LogConfig, LogDirsConfig, StartPoint,
     checkpoint::{CheckpointError, partition_metadata},
+    deletions::{Deletions, Fate},
+    flusher::Flusher,
+    handles::HandleCache,
+    health::{DirHealth, Listener},
     log::LogEnv,
 };
 
@@ -51,11 +67,19 @@ impl LogConfigs for LogConfig {
 
 /// The set of data directories.
 pub struct LogDirs {
-    env: LogEnv,
+    handles: Arc<HandleCache>,
+    flusher: Arc<Flusher>,
+    deletions: Arc<Deletions>,
+    /// Hears of directories that fail.
+    listener: Arc<OnceLock<Listener>>,
     configs: Arc<dyn LogConfigs>,
     settings: LogDirsConfig,
     dirs: Vec<DataDir>,
     partitions: RwLock<HashMap<TopicPartition, Arc<Slot>>>,
+    /// Second directories of partitions that two hold, until it is settled which they are in.
+    twins: Mutex<Vec<Arc<Slot>>>,
+    /// Partitions of which that cannot be settled.
+    ambiguous: Mutex<HashSet<TopicPartition>>,
     strays: AtomicUsize,
     cleaning: Cleaning,
 }
@@ -66,10 +90,27 @@ struct DataDir {
     path: Arc<Path>,
     id: Uuid,
     partitions: AtomicUsize,
-    failed: AtomicBool,
+    health: Arc<DirHealth>,
     closed_in_epoch: Option<BrokerEpoch>,
     stored: Mutex<Stored>,
-    _lock: Box<dyn DiskLock>,
+    /// Bytes that are kept for a full disk.
+    reserve: AtomicU64,
+    /// None where it could not be opened.
+    _lock: Option<Box<dyn DiskLock>>,
+}
+
+impl DataDir {
+    fn is_online(&self) -> bool {
+        !self.health.is_failed()
+    }
+
+    fn has_reserve(&self, bytes: u64) -> bool {
+        self.reserve.load(Ordering::Acquire) >= bytes
+    }
+
+    fn note_reserve(&self, bytes: u64) {
+        self.reserve.store(bytes, Ordering::Release);
+    }
 }
 
 /// Why a partition was not created.
@@ -86,6 +127,12 @@ pub enum CreateError {
     /// No directory is online (`KAFKA_STORAGE_ERROR`).
     #[error("no log directory is online")]
     NoDirectory,
+    /// The directory that holds it, or may hold it, cannot be used (`KAFKA_STORAGE_ERROR`).
+    #[error("{partition} may be in a log directory that is offline")]
+    Offline {
+        /// Which partition.
+        partition: TopicPartition,
+    },
     /// The topic id that is here cannot be read.
     #[error(transparent)]
     Metadata(#[from] CheckpointError),
@@ -127,7 +174,7 @@ impl LogDirs {
     /// # Errors
     /// The partition is not here, or its log cannot be opened.
     pub fn log(&self, partition: &TopicPartition, now: Millis) -> Result<Arc<Log>, LoadError> {
-        match self.partitions.read().get(partition) {
+        let slot = match self.partitions.read().get(partition) {
             Some(slot) => {
                 if let Some(log) = slot.loaded() {
                     return Ok(Arc::clone(log));
@@ -135,9 +182,22 @@ impl LogDirs {
                 Arc::clone(slot)
             }
             None => return Err(LoadError::Absent(partition.clone())),
+        };
+        self.load(&slot, now)
+    }
+
+    fn load(&self, slot: &Slot, now: Millis) -> Result<Arc<Log>, LoadError> {
+        slot.load(&self.env(slot.dir_index()), &*self.configs, now).map(|(log, _)| log)
+    }
+
+    /// What the logs of directory number `at` need of their surroundings.
+    fn env(&self, at: usize) -> LogEnv {
+        LogEnv {
+            handles: Arc::clone(&self.handles),
+            flusher: Arc::clone(&self.flusher),
+            deletions: Arc::clone(&self.deletions),
+            health: Arc::clone(&self.dirs[at].health),
         }
-        .load(&self.env, &*self.configs, now)
-        .map(|(log, _)| log)
     }
 
     /// The log of a partition if it has been opened.
@@ -150,6 +210,12 @@ impl LogDirs {
     #[must_use]
     pub fn contains(&self, partition: &TopicPartition) -> bool {
         self.partitions.read().contains_key(partition)
+    }
+
+    /// Whether there are partitions in the directory at `path`, as it was configured.
+    #[must_use]
+    pub fn has_partitions(&self, path: &Path) -> bool {
+        self.dirs.iter().any(|dir| &*dir.path == path && dir.partitions.load(Ordering::Acquire) > 0)
     }
 
     /// All partitions that are here, in no order.
@@ -184,7 +250,31 @@ impl LogDirs {
     /// Ids of the directories that are online.
     #[must_use]
     pub fn online_directories(&self) -> Vec<Uuid> {
-        self.dirs.iter().filter(|dir| !dir.failed.load(Ordering::Acquire)).map(|dir| dir.id).collect()
+        self.dirs.iter().filter(|dir| dir.is_online()).map(|dir| dir.id).collect()
+    }
+
+    /// How many directories are offline.
+    #[must_use]
+    pub fn offline_directories(&self) -> usize {
+        self.dirs.iter().filter(|dir| !dir.is_online()).count()
+    }
+
+    /// How many directories are full.
+    #[must_use]
+    pub fn full_directories(&self) -> usize {
+        self.dirs.iter().filter(|dir| dir.health.is_full()).count()
+    }
+
+    /// Whether the directory at `path`, as it was configured, is offline.
+    #[must_use]
+    pub fn is_offline(&self, path: &Path) -> bool {
+        self.dirs.iter().any(|dir| &*dir.path == path && !dir.is_online())
+    }
+
+    /// Calls `listener` whenever a directory fails, on whichever thread finds it: it may do no more than tell another one.
+    /// Only the first listener is heard.
+    pub fn on_failure(&self, listener: impl Fn() + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
     }
 
     /// The broker epoch that every directory was cleanly stopped in; none where one of them was not, or says none.
@@ -201,27 +291,77 @@ impl LogDirs {
     /// # Errors
     /// It is here with another topic id, or cannot be created.
     pub fn create(&self, partition: &TopicPartition, topic_id: Uuid, now: Millis) -> Result<Arc<Log>, CreateError> {
-        if let Some(slot) = self.slot(partition) {
-            match slot.topic_id(self.disk())? {
-                Some(found) if found != topic_id => {
-                    return Err(CreateError::OtherTopic { partition: partition.clone(), found });
-                }
-                Some(_) => {}
-                None => slot.set_topic_id(self.disk(), topic_id)?,
-            }
-            return Ok(self.log(partition, now)?);
-        }
-        let slot = self.create_slot(partition, topic_id)?;
-        Ok(slot.load(&self.env, &*self.configs, now)?.0)
+        self.open_assigned(partition, topic_id, Assigned::NEW, now)
     }
 
-    fn create_slot(&self, partition: &TopicPartition, topic_id: Uuid) -> Result<Arc<Slot>, CreateError> {
+    /// The log of a partition that the metadata assigns here, created where it is nowhere and has no records anywhere.
+    ///
+    /// # Errors
+    /// It is here with another topic id, its directory cannot be used, or it cannot be created.
+    pub fn open_assigned(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        assigned: Assigned,
+        now: Millis,
+    ) -> Result<Arc<Log>, CreateError> {
+        let slot = self.slot(partition);
+        let place = self.place(slot.as_deref(), assigned);
+        if place == Placement::Offline {
+            return Err(CreateError::Offline { partition: partition.clone() });
+        }
+        let Some(slot) = slot else {
+            let slot = self.create_slot(partition, topic_id, place)?;
+            return Ok(self.load(&slot, now)?);
+        };
+        match slot.topic_id(self.disk())? {
+            Some(found) if found != topic_id => {
+                return Err(CreateError::OtherTopic { partition: partition.clone(), found });
+            }
+            Some(_) => {}
+            None => slot.set_topic_id(self.disk(), topic_id)?,
+        }
+        Ok(self.load(&slot, now)?)
+    }
+
+    /// Whether a partition that the metadata assigns here can be used: its directory is known and online.
+    #[must_use]
+    pub fn is_usable(&self, partition: &TopicPartition, assigned: Assigned) -> bool {
+        let slot = self.slot(partition);
+        let online = slot.as_ref().is_none_or(|slot| self.dirs[slot.dir_index()].is_online());
+        online && self.place(slot.as_deref(), assigned) != Placement::Offline
+    }
+
+    fn place(&self, slot: Option<&Slot>, assigned: Assigned) -> Placement {
+        let found = slot.map(|slot| self.dirs[slot.dir_index()].id);
+        if found == Some(assigned.directory) {
+            return Placement::Found; // as nearly always
+        }
+        if slot.is_some_and(|slot| self.ambiguous.lock().contains(slot.partition())) {
+            return Placement::Offline;
+        }
+        let online = self.online_directories();
+        let any_failed = online.len() < self.dirs.len();
+        place(found, assigned, Directories { online: &online, any_failed, given_up: &self.settings.given_up })
+    }
+
+    fn create_slot(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        place: Placement,
+    ) -> Result<Arc<Slot>, CreateError> {
         let mut partitions = self.partitions.write();
         if let Some(slot) = partitions.get(partition) {
             return Ok(Arc::clone(slot)); // somebody was faster
         }
-        let online = self.dirs.iter().enumerate().filter(|(_, dir)| !dir.failed.load(Ordering::Acquire));
-        let emptiest = online.min_by_key(|(_, dir)| dir.partitions.load(Ordering::Acquire));
+        let wanted = |dir: &DataDir| match place {
+            Placement::Begins(Some(id)) => dir.id == id,
+            _ => true,
+        };
+        let online = self.dirs.iter().enumerate().filter(|(_, dir)| dir.is_online() && wanted(dir));
+        // As in Kafka by the number of partitions, and not by room; a full one comes last.
+        let emptiest = online.min_by_key(|(_, dir)| (dir.health.is_full(), dir.partitions.load(Ordering::Acquire)));
         let (at, dir) = emptiest.ok_or(CreateError::NoDirectory)?;
         let path = dir.path.join(partition.to_string());
         self.disk().create_dir_all(&path)?;
@@ -244,7 +384,7 @@ impl LogDirs {
             Some(log) => log.retire(&to)?,
             None => self.disk().rename(slot.dir(), &to)?,
         }
-        self.env.deletions.add_directory(to, now);
+        self.deletions.add_directory(to, now);
         self.forget_cleaning(partition);
         self.store_clean_offsets(slot.dir_index())?;
         Ok(())
@@ -287,14 +427,20 @@ impl LogDirs {
     /// Removes the files of removed segments and the directories of deleted partitions whose delay is over; how many.
     ///
     /// # Errors
-    /// As the file system says; what is left is removed the next time.
+    /// As the file system says; what is left is removed the next time. In a directory that is full nothing waits for its
+    /// delay.
     pub fn remove_due(&self, now: Millis) -> io::Result<usize> {
-        self.env.deletions.run(self.disk(), now)
+        let fate = |path: &Path| match self.dirs.iter().find(|dir| path.starts_with(&dir.path)) {
+            Some(dir) if !dir.is_online() => Fate::IsLeft,
+            Some(dir) if dir.health.is_full() => Fate::Goes,
+            _ => Fate::Waits,
+        };
+        self.deletions.run(self.disk(), now, fate)
     }
 
     /// `log.segment.delete.delay.ms` as it is from now on.
     pub fn set_delete_delay_ms(&self, delay_ms: i64) {
-        self.env.deletions.set_directory_delay_ms(delay_ms);
+        self.deletions.set_directory_delay_ms(delay_ms);
     }
 
     /// Starts the flush of every opened log whose oldest record has waited `flush.ms`; how many.
@@ -309,7 +455,7 @@ impl LogDirs {
 
     /// Flushes, on this thread, what waits for it. Only needed where there are no flushing threads.
     pub fn run_queued_flushes(&self) -> usize {
-        self.env.flusher.run_queued()
+        self.flusher.run_queued()
     }
 
     /// What is where, with sizes; opens the files of every partition.
@@ -318,9 +464,9 @@ impl LogDirs {
         let describe = |(at, dir): (usize, &DataDir)| DirDescription {
             path: dir.path.to_path_buf(),
             id: dir.id,
-            failed: dir.failed.load(Ordering::Acquire),
+            failed: !dir.is_online(),
             space: self.disk().space(&dir.path).ok(),
-            partitions: self.describe_partitions(at, now),
+            partitions: if dir.is_online() { self.describe_partitions(at, now) } else { Vec::new() },
         };
         self.dirs.iter().enumerate().map(describe).collect()
     }
@@ -329,7 +475,7 @@ impl LogDirs {
         let in_dir = |slot: &&Arc<Slot>| slot.dir_index() == at;
         let slots: Vec<_> = self.partitions.read().values().filter(in_dir).cloned().collect();
         let describe = |slot: Arc<Slot>| {
-            let size = slot.load(&self.env, &*self.configs, now).ok()?.0.size().ok()?;
+            let size = self.load(&slot, now).ok()?.size().ok()?;
             Some(PartitionDescription { partition: slot.partition().clone(), size })
         };
         slots.into_iter().filter_map(describe).collect()
@@ -344,7 +490,7 @@ impl LogDirs {
     }
 
     fn disk(&self) -> &dyn Disk {
-        &**self.env.handles.disk()
+        &**self.handles.disk()
     }
 }
 

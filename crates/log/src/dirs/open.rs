@@ -1,16 +1,16 @@
 //! Opening the data directories.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use ottla_disk::{Disk, DiskLock};
+use ottla_disk::{Disk, DiskLock, is_full};
 use ottla_types::{BrokerEpoch, BrokerId, Millis, Offset, TopicPartition, Uuid};
 use parking_lot::{Mutex, RwLock};
 
@@ -27,7 +27,8 @@ use crate::{
     deletions::Deletions,
     flusher::Flusher,
     handles::HandleCache,
-    log::LogEnv,
+    health::{DirHealth, Listener},
+    watched_disk::WatchedDisk,
 };
 
 /// Whose directories these are.
@@ -59,28 +60,37 @@ pub enum DirError {
     /// The disk failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The disk failed while logs were recovered.
+    #[error("it failed during recovery")]
+    Failed,
+}
+
+/// A directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = path.display())]
+pub struct BadDir {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub source: DirError,
 }
 
 /// Why the directories cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// One of them cannot be used.
-    #[error("{path}: {source}", path = path.display())]
-    Dir {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: DirError,
-    },
-    /// A partition is in two of them.
-    #[error("{0} is in two log directories")]
-    Twice(TopicPartition),
+    /// None of them can be used.
+    #[error("no log directory can be used: {}", each(.0))]
+    Dirs(Vec<BadDir>),
     /// A log cannot be recovered.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// No threads for flushing.
     #[error("the flushing threads do not start: {0}")]
     Threads(#[source] io::Error),
+}
+
+fn each(bad: &[BadDir]) -> String {
+    bad.iter().map(BadDir::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A log that was recovered at the start.
@@ -94,10 +104,11 @@ pub struct Recovery {
 
 impl LogDirs {
     /// Opens the directories at `paths`, created where absent; recovers what was not closed. The reports are those of
-    /// the logs that recovery had to change or found damaged.
+    /// the logs that recovery had to change or found damaged. A directory that cannot be used is offline, the others are
+    /// open.
     ///
     /// # Errors
-    /// A directory cannot be used, or a log in it not be recovered because the disk fails.
+    /// No directory can be used, or a log cannot be opened for a reason that is not its directory's.
     pub fn open(
         disk: Arc<dyn Disk>,
         paths: &[PathBuf],
@@ -108,51 +119,81 @@ impl LogDirs {
     ) -> Result<(Self, Vec<Recovery>), OpenError> {
         let flusher = Arc::new(Flusher::start(settings.flush_threads).map_err(OpenError::Threads)?);
         let deletions = Arc::new(Deletions::new(settings.delete_delay_ms));
-        let env = LogEnv { handles: HandleCache::new(disk, settings.open_files_max), flusher, deletions };
-        let mut opened = Vec::new();
-        for (at, path) in paths.iter().enumerate() {
-            let new_id = identity.new_directory_ids.get(at).copied().unwrap_or_default();
-            let dir = open_dir(&**env.handles.disk(), path, identity, new_id);
-            opened.push(dir.map_err(|source| OpenError::Dir { path: path.clone(), source })?);
-        }
-        let mut partitions = HashMap::new();
-        let mut dirs = Vec::new();
+        let listener: Arc<OnceLock<Listener>> = Arc::default();
+        let health = |path: &PathBuf| Arc::new(DirHealth::new(path.as_path().into(), Arc::clone(&listener)));
+        let healths: Vec<_> = paths.iter().map(health).collect();
+        let disk: Arc<dyn Disk> = Arc::new(WatchedDisk::new(disk, healths.clone()));
+        let handles = HandleCache::new(disk, settings.open_files_max);
+        let (mut dirs, mut bad) = (Vec::new(), Vec::new());
+        let mut partitions: HashMap<TopicPartition, Arc<Slot>> = HashMap::new();
+        let mut twins = Vec::new();
         let mut strays = 0;
-        for (at, dir) in opened.into_iter().enumerate() {
-            for slot in dir.slots(at) {
-                if let Some(twice) = partitions.insert(slot.partition().clone(), Arc::new(slot)) {
-                    return Err(OpenError::Twice(twice.partition().clone()));
+        for (at, (path, health)) in paths.iter().zip(healths).enumerate() {
+            let new_id = identity.new_directory_ids.get(at).copied().unwrap_or_default();
+            match open_dir(&**handles.disk(), path, &health, identity, new_id) {
+                Ok(dir) => {
+                    for slot in dir.slots(at) {
+                        match partitions.entry(slot.partition().clone()) {
+                            Entry::Vacant(place) => drop(place.insert(Arc::new(slot))),
+                            Entry::Occupied(_) => twins.push(Arc::new(slot)),
+                        }
+                    }
+                    dir.retired.into_iter().for_each(|path| deletions.add_directory(path, now));
+                    strays += dir.strays;
+                    dirs.push(dir.data);
+                }
+                Err(source) => {
+                    health.fail(&source);
+                    dirs.push(DataDir::unusable(path, id_of(&**handles.disk(), path), health));
+                    bad.push(BadDir { path: path.clone(), source });
                 }
             }
-            dir.retired.into_iter().for_each(|path| env.deletions.add_directory(path, now));
-            strays += dir.strays;
-            dirs.push(dir.data);
+        }
+        if bad.len() == paths.len() {
+            return Err(OpenError::Dirs(bad));
         }
         let this = Self {
-            env,
+            handles,
+            flusher,
+            deletions,
+            listener,
             configs,
             settings,
             dirs,
             partitions: RwLock::new(partitions),
+            twins: Mutex::new(twins),
+            ambiguous: Mutex::default(),
             strays: AtomicUsize::new(strays),
             cleaning: Cleaning::default(),
         };
         let recoveries = this.recover(now)?;
-        this.forget_clean_stop()?;
+        this.forget_clean_stop();
+        if this.offline_directories() == this.dirs.len() {
+            let gone = |dir: &DataDir| BadDir { path: dir.path.to_path_buf(), source: DirError::Failed };
+            return Err(OpenError::Dirs(this.dirs.iter().map(gone).collect()));
+        }
         Ok((this, recoveries))
     }
 
-    /// Opens every log that was not closed, several at a time.
+    /// Opens every log that was not closed, several at a time. One that a full disk keeps from being put in order is
+    /// opened when it is used, and may be then.
     fn recover(&self, now: Millis) -> Result<Vec<Recovery>, OpenError> {
         let unclean: Vec<_> = self.partitions.read().values().filter(|slot| !slot.start().clean).cloned().collect();
         let threads = self.settings.recovery_threads_per_dir.max(1) * self.dirs.len();
         let results = Mutex::new(Vec::new());
         for_each_parallel(threads, &unclean, |slot| {
-            let loaded = slot.load(&self.env, &*self.configs, now);
-            let outcome = loaded.map(|(_, report)| Recovery {
-                partition: slot.partition().clone(),
-                report: report.unwrap_or_default(),
-            });
+            let loaded = slot.load(&self.env(slot.dir_index()), &*self.configs, now);
+            let outcome = match loaded {
+                Ok((_, report)) => {
+                    Ok(Recovery { partition: slot.partition().clone(), report: report.unwrap_or_default() })
+                }
+                Err(_) if !self.dirs[slot.dir_index()].is_online() => return, // has been told about
+                Err(LoadError::Io { partition, source }) if is_full(&source) => {
+                    tracing::error!(%partition, error = %source, "no room to recover a log; it is tried again when it is used");
+                    return;
+                }
+                Err(error) => Err(error),
+            };
             results.lock().push(outcome);
         });
         let mut recoveries = results.into_inner().into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -162,12 +203,28 @@ impl LogDirs {
         Ok(recoveries)
     }
 
-    fn forget_clean_stop(&self) -> Result<(), OpenError> {
-        for dir in &self.dirs {
-            clean_shutdown::remove(self.disk(), &dir.path)
-                .map_err(|error| OpenError::Dir { path: dir.path.to_path_buf(), source: error.into() })?;
+    /// A directory that would be taken for cleanly stopped after a crash is not used.
+    fn forget_clean_stop(&self) {
+        for dir in self.dirs.iter().filter(|dir| dir.is_online()) {
+            if let Err(error) = clean_shutdown::remove(self.disk(), &dir.path) {
+                dir.health.fail(&error);
+            }
         }
-        Ok(())
+    }
+}
+
+impl DataDir {
+    fn unusable(path: &Path, id: Uuid, health: Arc<DirHealth>) -> Self {
+        Self {
+            path: path.into(),
+            id,
+            partitions: AtomicUsize::new(0),
+            health,
+            closed_in_epoch: None,
+            stored: Mutex::default(),
+            reserve: AtomicU64::new(0),
+            _lock: None,
+        }
     }
 }
 
@@ -239,7 +296,13 @@ impl OpenedDir {
     }
 }
 
-fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> Result<OpenedDir, DirError> {
+fn open_dir(
+    disk: &dyn Disk,
+    path: &Path,
+    health: &Arc<DirHealth>,
+    identity: &Identity,
+    new_id: Uuid,
+) -> Result<OpenedDir, DirError> {
     create_durably(disk, path)?;
     let lock = take_lock(disk, path)?;
     let id = check_identity(disk, path, identity, new_id)?;
@@ -262,10 +325,11 @@ fn open_dir(disk: &dyn Disk, path: &Path, identity: &Identity, new_id: Uuid) -> 
         path: path.into(),
         id,
         partitions: AtomicUsize::new(found.len()),
-        failed: AtomicBool::new(false),
+        health: Arc::clone(health),
         closed_in_epoch,
         stored: Mutex::new(Stored::default()),
-        _lock: lock,
+        reserve: AtomicU64::new(0),
+        _lock: Some(lock),
     };
     Ok(OpenedDir {
         data,
@@ -295,6 +359,11 @@ fn take_lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskLock>, DirError
         io::ErrorKind::WouldBlock => DirError::Locked,
         _ => DirError::Io(error),
     })
+}
+
+/// The id that a directory says of itself that cannot be used otherwise; zero where it says none.
+fn id_of(disk: &dyn Disk, path: &Path) -> Uuid {
+    MetaProperties::read(disk, path).ok().flatten().map_or(Uuid::ZERO, |found| found.directory_id)
 }
 
 /// The id of the directory, which is given one where it has none.

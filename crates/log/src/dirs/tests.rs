@@ -1,3 +1,5 @@
+mod bad;
+
 use std::fs;
 
 use ottla_records::{BatchBuilder, BatchHeader, CheckedBatch, HEADER_LEN};
@@ -227,7 +229,7 @@ fn what_cannot_be_removed_is_tried_again_and_holds_up_nothing() {
     let path = |name: &str| paths(&root, 1)[0].join(name);
     fs::create_dir(path("is-a-directory")).unwrap();
     fs::write(path("a"), "").unwrap();
-    let deletions = &dirs.env.deletions;
+    let deletions = &dirs.deletions;
     deletions.add_files([path("is-a-directory"), path("a"), path("never-was")], NOW, 5);
     dirs.remove_due(after(5)).unwrap_err();
     assert!(!path("a").exists());
@@ -263,7 +265,7 @@ fn directories_of_others_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let dirs = open(&root, 1);
     let reason = |result: Result<(LogDirs, Vec<Recovery>), OpenError>| match result {
-        Err(OpenError::Dir { source, .. }) => source,
+        Err(OpenError::Dirs(mut bad)) => bad.remove(0).source,
         other => panic!("{other:?}"),
     };
     assert!(matches!(reason(try_open(&root, 1)), DirError::Locked));
@@ -280,7 +282,10 @@ fn directories_of_others_are_refused() {
     dirs.create(&partition("t", 0), TOPIC, NOW).unwrap();
     drop(dirs);
     paths(&root, 2).iter().for_each(|path| fs::create_dir_all(path.join("t-0")).unwrap());
-    assert!(matches!(try_open(&root, 2), Err(OpenError::Twice(_))));
+    let dirs = open(&root, 2);
+    dirs.settle_twins(|_| None);
+    let opened = dirs.open_assigned(&partition("t", 0), TOPIC, Assigned::default(), NOW);
+    assert!(matches!(opened, Err(CreateError::Offline { .. })), "it is in two directories");
 }
 
 #[test]

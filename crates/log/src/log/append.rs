@@ -55,6 +55,9 @@ pub enum AppendError {
     /// The log is not online; see [`Log::state`] (`KAFKA_STORAGE_ERROR`).
     #[error("the log is {0:?}")]
     NotOnline(LogState),
+    /// The disk is full; the log is as it was before (`KAFKA_STORAGE_ERROR`).
+    #[error("the log directory is full")]
+    Full,
     /// The disk failed; the log is as it was before (`KAFKA_STORAGE_ERROR`).
     #[error("the batch was not written: {0}")]
     Io(#[source] io::Error),
@@ -130,6 +133,9 @@ impl Log {
         let header = self.place(batch, epoch, terms.origin)?;
         if let Verdict::Duplicate(mark) = writer.producers.check(&header, marker.as_ref(), terms)? {
             return Ok(self.duplicate(&header, mark));
+        }
+        if self.is_full() {
+            return Err(AppendError::Full);
         }
         self.roll_if_due(&mut writer, &header, now).map_err(AppendError::Io)?;
         self.write(&writer, batch, &header)?;

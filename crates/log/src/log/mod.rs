@@ -46,6 +46,7 @@ use crate::{
     epochs::LeaderEpochs,
     flusher::{FlushWaiters, Flusher},
     handles::HandleCache,
+    health::DirHealth,
     producer_state::ProducerStates,
     segment::Segment,
 };
@@ -56,6 +57,7 @@ pub(crate) struct LogEnv {
     pub(crate) handles: Arc<HandleCache>,
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) deletions: Arc<Deletions>,
+    pub(crate) health: Arc<DirHealth>,
 }
 
 /// Whether a log can be used.
@@ -135,11 +137,24 @@ impl Log {
     #[must_use]
     pub fn state(&self) -> LogState {
         match self.state.load(Ordering::Acquire) {
+            0 | 1 if self.env.health.is_failed() => LogState::Offline,
             0 => LogState::Online,
             1 => LogState::Damaged,
             2 => LogState::Offline,
             _ => LogState::Closed,
         }
+    }
+
+    /// Whether the directory of the log failed: nothing of it is written or read any more.
+    #[must_use]
+    pub fn lost_its_directory(&self) -> bool {
+        self.env.health.is_failed()
+    }
+
+    /// Whether appends are refused until there is room on the disk.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.env.health.is_full()
     }
 
     /// States only get worse.

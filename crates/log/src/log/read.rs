@@ -72,6 +72,9 @@ pub enum ReadError {
     /// The log was closed or deleted (`NOT_LEADER_OR_FOLLOWER`).
     #[error("the log is closed")]
     Closed,
+    /// The directory of the log failed (`KAFKA_STORAGE_ERROR`).
+    #[error("the log directory is offline")]
+    Offline,
     /// A batch on the way is damaged (`KAFKA_STORAGE_ERROR`).
     #[error("the segment at {segment} is damaged at byte {position}")]
     Damaged {
@@ -140,6 +143,9 @@ impl Log {
     fn look(&self, from: Offset) -> Result<ReadOut, ReadError> {
         if self.state() == LogState::Closed {
             return Err(ReadError::Closed);
+        }
+        if self.lost_its_directory() {
+            return Err(ReadError::Offline);
         }
         let last_stable = self.last_stable();
         let high_watermark = self.high_watermark();

@@ -58,7 +58,7 @@ impl Bed {
 
 pub(crate) fn log_env(disk: Arc<dyn Disk>) -> LogEnv {
     let (flusher, deletions) = (Arc::new(Flusher::start(0).unwrap()), Arc::new(Deletions::new(0)));
-    LogEnv { handles: HandleCache::new(disk, 8), flusher, deletions }
+    LogEnv { handles: HandleCache::new(disk, 8), flusher, deletions, health: crate::health::DirHealth::alone() }
 }
 
 pub(crate) fn partition() -> TopicPartition {

@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-use ottla_disk::DiskFile;
+use ottla_disk::{DiskFile, is_full};
 use ottla_records::{BatchHeader, HEADER_LEN};
 use ottla_types::{Millis, Offset};
 use parking_lot::Mutex;
@@ -63,6 +63,10 @@ pub(crate) struct Segment {
     txn_index: Arc<Handle>,
     has_txn_index: AtomicBool,
     active: Mutex<Option<Box<Active>>>,
+    /// Whether part of a batch may stand behind the end, which a full disk did not let go.
+    torn: AtomicBool,
+    /// Entries of the index of aborted transactions that found no room in it; readers see them.
+    unwritten_aborted: Mutex<Vec<AbortedTransaction>>,
     /// What is known of a sealed segment; nothing of an active one.
     sealed: Mutex<Sealed>,
     /// Bytes of the log file that are known to be durable.
@@ -82,6 +86,8 @@ impl Segment {
             txn_index: handle(FileKind::TxnIndex),
             has_txn_index: AtomicBool::new(has_txn_index),
             active: Mutex::default(),
+            torn: AtomicBool::new(false),
+            unwritten_aborted: Mutex::default(),
             sealed: Mutex::default(),
             synced: AtomicU64::new(0),
             indexes_synced: AtomicBool::new(true),
@@ -94,12 +100,20 @@ impl Segment {
     /// As the file system says.
     pub(crate) fn create(handles: &Arc<HandleCache>, dir: &Arc<Path>, base: Offset, now: Millis) -> io::Result<Self> {
         let segment = Self::new(handles, dir, base, false);
-        segment.log.get_or_create()?.set_len(0)?;
-        segment.offset_index.remove()?;
-        segment.time_index.remove()?;
-        segment.txn_index.remove()?;
+        if let Err(error) = segment.begin_empty() {
+            // A file of that name would be taken for the end of the log, which may go on in another one.
+            segment.log.remove()?;
+            return Err(error);
+        }
         *segment.active.lock() = Some(Box::new(Active::new(base, now)));
         Ok(segment)
+    }
+
+    fn begin_empty(&self) -> io::Result<()> {
+        self.log.get_or_create()?.set_len(0)?;
+        self.offset_index.remove()?;
+        self.time_index.remove()?;
+        self.txn_index.remove()
     }
 
     /// The sealed segment that a compacted copy is. Its files need not have their names yet.
@@ -174,28 +188,55 @@ impl Segment {
     ) -> Result<(), WriteFailure> {
         let file = self.log.get().map_err(WriteFailure::Clean)?;
         let end = self.with_active(|active| active.size).ok_or_else(sealed).map_err(WriteFailure::Clean)?;
+        self.cut_torn(&*file, end).map_err(WriteFailure::Clean)?;
         if let Err(error) = file.write_all_at(&mut [IoSlice::new(head), IoSlice::new(body)], end) {
             return Err(match file.set_len(end) {
                 Ok(()) => WriteFailure::Clean(error),
+                // Some file systems need room to make room; what stands there is cut off before the next batch.
+                Err(cut) if is_full(&cut) => {
+                    self.torn.store(true, Ordering::Release);
+                    WriteFailure::Clean(error)
+                }
                 Err(_) => WriteFailure::Torn(error),
             });
         }
         let block_full = self.active.lock().as_mut().is_some_and(|active| active.note(batch, interval_bytes));
         if block_full && let Err(error) = self.write_indexes() {
             // The entries stay in memory; the next block, the roll or the close tries again.
-            tracing::warn!(segment = self.base.0, %error, "index entries were not written");
+            tracing::debug!(segment = self.base.0, %error, "index entries were not written");
         }
         Ok(())
     }
 
-    /// Adds an entry to the index of aborted transactions.
+    fn cut_torn(&self, file: &dyn DiskFile, end: u64) -> io::Result<()> {
+        if self.torn.load(Ordering::Acquire) {
+            file.set_len(end)?;
+            self.torn.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Adds an entry to the index of aborted transactions. One that finds no room stays in memory until it does; the
+    /// segment is not closed before.
     ///
     /// # Errors
     /// As the file system says.
     pub(crate) fn append_aborted(&self, entry: &AbortedTransaction) -> io::Result<()> {
-        self.indexes_synced.store(false, Ordering::Release);
-        txn_index::append(&*self.txn_index.get_or_create()?, entry)?;
+        let mut unwritten = self.unwritten_aborted.lock();
+        unwritten.push(*entry);
         self.has_txn_index.store(true, Ordering::Release);
+        match self.write_aborted(&mut unwritten) {
+            Err(error) if !is_full(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_aborted(&self, unwritten: &mut Vec<AbortedTransaction>) -> io::Result<()> {
+        while let Some(entry) = unwritten.first() {
+            self.indexes_synced.store(false, Ordering::Release);
+            txn_index::append(&*self.txn_index.get_or_create()?, entry)?;
+            unwritten.remove(0);
+        }
         Ok(())
     }
 
@@ -203,14 +244,26 @@ impl Segment {
     ///
     /// # Errors
     /// As the file system says.
-    pub(crate) fn walk_aborted(&self, each: impl FnMut(AbortedTransaction) -> bool) -> io::Result<()> {
+    pub(crate) fn walk_aborted(&self, mut each: impl FnMut(AbortedTransaction) -> bool) -> io::Result<()> {
         if !self.has_txn_index.load(Ordering::Acquire) {
             return Ok(());
         }
-        match self.txn_index.get_if_exists()? {
-            Some(file) => txn_index::walk(&*file, each),
-            None => Ok(()),
+        // Held while the file is read, so that an entry is found in one place or the other.
+        let unwritten = self.unwritten_aborted.lock();
+        let mut goes_on = true;
+        if let Some(file) = self.txn_index.get_if_exists()? {
+            txn_index::walk(&*file, |entry| {
+                goes_on = each(entry);
+                goes_on
+            })?;
         }
+        for entry in &*unwritten {
+            if !goes_on {
+                break;
+            }
+            goes_on = each(*entry);
+        }
+        Ok(())
     }
 
     /// The first batch that ends at `target` or behind it.
@@ -384,6 +437,7 @@ impl Segment {
     /// # Errors
     /// As the file system says; the entries stay in memory.
     pub(crate) fn write_indexes(&self) -> io::Result<()> {
+        self.write_aborted(&mut self.unwritten_aborted.lock())?;
         let (offsets, times) = match &*self.active.lock() {
             Some(active) => (active.offsets.unwritten(), active.times.unwritten()),
             None => return Ok(()),

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -19,11 +20,14 @@ use openraft::{
     type_config::alias::{SnapshotMetaOf, SnapshotOf},
 };
 use ottla_controller::{MetadataDelta, MetadataImage, ReplayError};
-use ottla_disk::Disk;
+use ottla_disk::{Disk, is_full};
 use tokio::sync::oneshot;
 
 use super::{Changes, LogId, StoredMembership, Types};
 use crate::{MetadataListener, store::Snapshot};
+
+/// How long until a snapshot that found no room is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 enum Step {
     Apply(Changes, u64, oneshot::Sender<Result<Arc<MetadataImage>, ReplayError>>),
@@ -233,8 +237,17 @@ fn offered(snapshot: &Snapshot) -> SnapshotOf<Types, Arc<MetadataImage>> {
     SnapshotOf::<Types, Arc<MetadataImage>> { meta, snapshot: Arc::clone(&snapshot.image) }
 }
 
+/// Where there is no room for it, it is tried again until there is: nothing waits for a snapshot.
 async fn save(disk: &Arc<dyn Disk>, dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
-    let (disk, dir, snapshot) = (Arc::clone(disk), dir.to_owned(), snapshot.clone());
-    let saving = tokio::task::spawn_blocking(move || snapshot.save(&disk, &dir));
-    saving.await.map_err(io::Error::other)?.map(drop)
+    loop {
+        let (disk, dir, snapshot) = (Arc::clone(disk), dir.to_owned(), snapshot.clone());
+        let saving = tokio::task::spawn_blocking(move || snapshot.save(&disk, &dir));
+        match saving.await.map_err(io::Error::other)? {
+            Err(error) if is_full(&error) => {
+                tracing::warn!(%error, "no room for a snapshot of the metadata");
+                tokio::time::sleep(AGAIN).await;
+            }
+            saved => return saved.map(drop),
+        }
+    }
 }

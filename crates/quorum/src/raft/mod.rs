@@ -118,8 +118,19 @@ impl RaftLog {
         self.raft.trigger().snapshot().await.map_err(|_| ProposeError::Stopped)
     }
 
+    /// Whether there is hardly any room for the log.
+    pub(crate) fn is_full(&self) -> bool {
+        self.disk_thread.is_full()
+    }
+
+    /// Returns when the log cannot be written any more, with the reason.
+    pub(crate) async fn failed(&self) -> Arc<str> {
+        self.disk_thread.failed().await
+    }
+
     async fn snapshot_when_due(&self) {
-        if self.disk_thread.replay_cost().load(Ordering::Relaxed) >= SNAPSHOT_AFTER
+        if !self.disk_thread.is_full()
+            && self.disk_thread.replay_cost().load(Ordering::Relaxed) >= SNAPSHOT_AFTER
             && self.trigger_snapshot().await.is_err()
         {
             tracing::error!("the metadata quorum stopped before it could take a snapshot");

@@ -11,6 +11,7 @@ use super::{
     OpenError,
     codec::{FormatError, Input, put_option_log_id, put_option_vote, take_option_log_id, take_option_vote},
     frame::{put_frame, read_frame},
+    segments::not_durable,
 };
 use crate::raft::{LogId, Vote};
 
@@ -75,8 +76,12 @@ pub(super) fn replace_file(disk: &Arc<dyn Disk>, dir: &Path, name: &str, bytes: 
     let temporary = dir.join(format!("{name}.tmp"));
     let file = disk.open(&temporary, OpenMode::Create)?;
     file.set_len(0)?;
-    file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
-    file.sync_data()?;
+    if let Err(error) = file.write_all_at(&mut [IoSlice::new(bytes)], 0) {
+        drop(file);
+        let _ = disk.remove_file(&temporary); // on a full disk it would take room
+        return Err(error);
+    }
+    file.sync_data().map_err(not_durable)?;
     disk.rename(&temporary, &dir.join(name))?;
-    disk.sync_dir(dir)
+    disk.sync_dir(dir).map_err(not_durable)
 }

@@ -6,6 +6,7 @@
 mod codec;
 mod frame;
 mod hard_state;
+mod reserve;
 mod segments;
 mod snapshot;
 #[cfg(test)]
@@ -158,6 +159,16 @@ impl Store {
         let vote = hard_state.vote;
         let this = Self { disk: Arc::clone(disk), dir: dir.to_owned(), hard_state, segments, _lock: lock };
         Ok((this, Recovered { vote, purged, entries, snapshot }))
+    }
+
+    /// Makes sure that there is a reserve for when the disk is full.
+    pub(crate) fn keep_reserve(&self) -> io::Result<()> {
+        reserve::keep(&self.disk, &self.dir)
+    }
+
+    /// Makes room of the reserve; whether there was one.
+    pub(crate) fn give_up_reserve(&self) -> io::Result<bool> {
+        reserve::give_up(&self.disk, &self.dir)
     }
 
     /// Bytes of the log.

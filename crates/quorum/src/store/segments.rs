@@ -121,21 +121,25 @@ impl Segments {
     /// Appends entries; they are durable on return.
     ///
     /// # Errors
-    /// As the disk says; the segments must not be used any more then.
+    /// There is no room: everything is as it was. Else as the disk says; the segments must not be used any more then.
     pub(super) fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
         let Some(first) = entries.first().map(RaftEntry::index) else { return Ok(()) };
         self.roll_before(first)?;
         let Some(segment) = self.segments.last_mut() else { return Ok(()) };
         assert_eq!(segment.next(), first, "entries of the metadata log are consecutive");
-        let (mut bytes, mut body) = (Vec::new(), Vec::new());
+        let (mut bytes, mut body, mut positions) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
-            segment.positions.push(segment.len + bytes.len() as u64);
+            positions.push(segment.len + bytes.len() as u64);
             body.clear();
             put_entry(&mut body, entry);
             put_frame(&mut bytes, segment.len, &body);
         }
-        segment.file.write_all_at(&mut [IoSlice::new(&bytes)], segment.len)?;
-        segment.file.sync_data()?;
+        if let Err(error) = segment.file.write_all_at(&mut [IoSlice::new(&bytes)], segment.len) {
+            segment.file.set_len(segment.len)?;
+            return Err(error);
+        }
+        segment.file.sync_data().map_err(not_durable)?;
+        segment.positions.extend(positions);
         segment.len += bytes.len() as u64;
         Ok(())
     }
@@ -147,7 +151,7 @@ impl Segments {
         let path = self.path(next);
         let file = self.disk.open(&path, OpenMode::Create)?;
         file.set_len(0)?;
-        self.disk.sync_dir(&self.dir)?;
+        self.disk.sync_dir(&self.dir).map_err(not_durable)?;
         self.segments.push(Segment { first: next, path, file, len: 0, positions: Vec::new() });
         Ok(())
     }
@@ -187,6 +191,12 @@ impl Segments {
         self.disk.remove_file(&segment.path)?;
         self.disk.sync_dir(&self.dir)
     }
+}
+
+/// What could not be synced may be lost whatever the disk says the next time, so a failure to is never one that is waited
+/// out as a full disk is.
+pub(super) fn not_durable(error: io::Error) -> io::Error {
+    io::Error::other(format!("not durable: {error}"))
 }
 
 /// Positions and entries of the good frames at the start of `bytes`, and where they end.

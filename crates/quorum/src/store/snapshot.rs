@@ -17,6 +17,7 @@ use super::{
     OpenError,
     codec::{FormatError, Input, put_log_id, put_stored_membership, take_log_id, take_stored_membership},
     frame::{Frame, put_frame, read_frame},
+    segments::not_durable,
 };
 use crate::raft::{LogId, StoredMembership};
 
@@ -44,7 +45,17 @@ impl Snapshot {
     pub(crate) fn save(&self, disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<u64> {
         let name = format!("{PREFIX}{:020}", self.last.index);
         let temporary = dir.join(format!("{name}.tmp"));
-        let file = disk.open(&temporary, OpenMode::Create)?;
+        let len = self.write(disk, &temporary).inspect_err(|_| {
+            let _ = disk.remove_file(&temporary); // on a full disk it would take room
+        })?;
+        disk.rename(&temporary, &dir.join(&name))?;
+        disk.sync_dir(dir).map_err(not_durable)?;
+        remove_others(disk, dir, &name)?;
+        Ok(len)
+    }
+
+    fn write(&self, disk: &Arc<dyn Disk>, temporary: &Path) -> io::Result<u64> {
+        let file = disk.open(temporary, OpenMode::Create)?;
         file.set_len(0)?;
         let mut at = 0;
         let mut write = |body: &[u8]| {
@@ -63,10 +74,7 @@ impl Snapshot {
             encode_batch(batch, &mut body);
             write(&body)?;
         }
-        file.sync_data()?;
-        disk.rename(&temporary, &dir.join(&name))?;
-        disk.sync_dir(dir)?;
-        remove_others(disk, dir, &name)?;
+        file.sync_data().map_err(not_durable)?;
         Ok(at)
     }
 
