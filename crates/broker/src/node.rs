@@ -33,7 +33,7 @@ pub(crate) struct Node {
     pub(crate) groups: Arc<Groups>,
     pub(crate) transactions: Arc<Transactions>,
     pub(crate) markers: Arc<Markers>,
-    /// Who may work out patterns of subscriptions: one at a time, so that costly ones keep one processor busy at most.
+    /// Who may work out patterns that clients sent: one at a time, so that costly ones keep one processor busy at most.
     pub(crate) pattern_turns: Arc<Semaphore>,
     pub(crate) waits: Arc<Waits>,
     pub(crate) sessions: FetchSessions,

@@ -1,6 +1,6 @@
 //! `DescribeTransactions` and `ListTransactions`.
 
-use ottla_coordinator::{Decision, Pattern, Ticket};
+use ottla_coordinator::{Decision, Ticket};
 use ottla_types::{ErrorCode, Millis, ProducerId, TopicPartition};
 use ottla_wire::messages::{
     describe_transactions_response::{TopicData, TransactionState as Described},
@@ -18,7 +18,6 @@ pub(crate) struct Filters<'a> {
     pub(crate) states: &'a [String],
     pub(crate) producers: &'a [ProducerId],
     pub(crate) duration_ms: i64,
-    pub(crate) pattern: Option<&'a Pattern>,
 }
 
 /// One id. Partitions whose markers are written are not shown any more.
@@ -59,14 +58,13 @@ pub(crate) fn list(shard: &TransactionShard, now: Millis, from: Ticket, filters:
             None => unknown_states.push(name.clone()),
         }
     }
-    let fits = |id: &str, hard: &Transaction| {
+    let fits = |hard: &Transaction| {
         hard.state != State::Dead
             && (filters.producers.is_empty() || filters.producers.contains(&hard.producer.id))
             && (filters.states.is_empty() || states.contains(&hard.state))
             && (filters.duration_ms < 0 || now.since(hard.started) > filters.duration_ms)
-            && filters.pattern.is_none_or(|pattern| pattern.matches(id))
     };
-    let entries = shard.ids.iter().filter(|(id, entry)| fits(id, &entry.hard));
+    let entries = shard.ids.iter().filter(|(_, entry)| fits(&entry.hard));
     let mut listed: Vec<_> = entries
         .map(|(id, entry)| Listed {
             transactional_id: id.clone(),

@@ -62,10 +62,17 @@ pub(crate) fn end(shard: &mut TransactionShard, now: Millis, from: Ticket, reque
     }
 }
 
-/// Aborts what is open under an epoch that nobody has. It needs no producer id: the last epoch of all is kept for this.
-pub(crate) fn fence(shard: &mut TransactionShard, now: Millis, transactional_id: &str) -> Decided {
+/// Aborts what is open under an epoch that nobody has. Where the epochs are used up the id goes on under `fresh`, if that is
+/// there; if not, it is fenced all the same: the last epoch of all is kept for this.
+pub(crate) fn fence(
+    shard: &mut TransactionShard,
+    now: Millis,
+    transactional_id: &str,
+    fresh: Option<ProducerId>,
+) -> Decided {
     let Some(entry) = shard.entry(transactional_id) else { return Decision::none() };
-    let prepared = entry.hard.prepare(Outcome::Abort, BUMPING_VERSION, ProducerId::NONE, now);
+    let next = fresh.filter(|_| entry.hard.is_exhausted()).unwrap_or(ProducerId::NONE);
+    let prepared = entry.hard.prepare(Outcome::Abort, BUMPING_VERSION, next, now);
     prepare(shard, now, transactional_id, &prepared)
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn deadline(settings: &TransactionSettings, hard: &Transaction) -> Op
 /// The deadline of an id has come.
 pub(crate) fn expire(shard: &mut TransactionShard, now: Millis, transactional_id: &str) -> Decided {
     match shard.ids.get(transactional_id) {
-        Some(entry) if entry.hard.state.is_open() => fence(shard, now, transactional_id),
+        Some(entry) if entry.hard.state.is_open() => fence(shard, now, transactional_id, None),
         Some(entry) if entry.hard.state.is_idle() => {
             Decision { records: vec![state::tombstone(transactional_id)], ..Decision::none() }
         }

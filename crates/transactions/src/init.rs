@@ -54,7 +54,7 @@ pub(crate) fn init(shard: &mut TransactionShard, now: Millis, from: Ticket, requ
         }
         Ok(Enter::Again(producer)) => Decision::reply(from, TransactionReply::Init(Ok(producer))),
         Ok(Enter::Later) => {
-            let mut decided = fence(shard, now, id);
+            let mut decided = fence(shard, now, id, request.fresh);
             decided.replies.push((from, TransactionReply::Init(Err(ErrorCode::ConcurrentTransactions))));
             decided
         }
@@ -81,6 +81,7 @@ fn enter(shard: &TransactionShard, now: Millis, request: &Init<'_>) -> Result<En
         Some(entry) if entry.hard.state.prepared().is_some() => Err(Refused::Concurrent),
         Some(entry) if entry.hard.state.is_open() => match request.expected {
             Some(expected) if expected != entry.hard.producer => Err(Refused::Fenced),
+            _ if entry.hard.is_exhausted() && request.fresh.is_none() => Ok(Enter::NeedsProducerId),
             _ => Ok(Enter::Later),
         },
         Some(entry) => match request.expected {
@@ -96,7 +97,8 @@ fn enter(shard: &TransactionShard, now: Millis, request: &Init<'_>) -> Result<En
 fn go_on(hard: &Transaction, now: Millis, request: &Init<'_>, last_epoch: ProducerEpoch) -> Enter {
     let producer = if hard.is_exhausted() {
         let Some(id) = request.fresh else { return Enter::NeedsProducerId };
-        ProducerIdAndEpoch { id, epoch: ProducerEpoch(0) }
+        // Kafka leaves epoch 0 to the end of the transaction that was aborted when its time was over.
+        ProducerIdAndEpoch { id, epoch: ProducerEpoch(i16::from(hard.producer.epoch > EPOCH_MAX)) }
     } else {
         ProducerIdAndEpoch { epoch: hard.next_epoch(), ..hard.producer }
     };

@@ -1,6 +1,6 @@
 //! What the coordinator of transactions is asked and what it answers, one transactional id at a time.
 
-use ottla_coordinator::{Outcome, Pattern};
+use ottla_coordinator::Outcome;
 use ottla_types::{ErrorCode, Millis, ProducerId, ProducerIdAndEpoch, TopicPartition};
 use ottla_wire::messages::{describe_transactions_response, list_transactions_response};
 
@@ -37,8 +37,8 @@ pub enum TransactionRequest {
     },
     /// `DescribeTransactions` of one id.
     Describe { transactional_id: String },
-    /// `ListTransactions`, with its filters: those that are empty, or negative, let everything through.
-    List { states: Vec<String>, producers: Vec<ProducerId>, duration_ms: i64, pattern: Option<Pattern> },
+    /// `ListTransactions`, with those filters that cost little: they let everything through where they are empty, or negative.
+    List { states: Vec<String>, producers: Vec<ProducerId>, duration_ms: i64 },
     /// Parked until a transaction is decided whose markers nobody has taken yet.
     NextMarkers,
     /// The markers of these partitions are in their logs, or the partitions are gone. The other fields are those of the order.

@@ -96,6 +96,18 @@ impl Shard for TransactionShard {
     type Request = TransactionRequest;
     type Reply = TransactionReply;
 
+    fn may_write(request: &TransactionRequest) -> bool {
+        match request {
+            TransactionRequest::AddPartitions { verify_only, .. } => !verify_only,
+            TransactionRequest::Init { .. }
+            | TransactionRequest::End { .. }
+            | TransactionRequest::MarkersWritten { .. } => true,
+            TransactionRequest::Describe { .. } | TransactionRequest::List { .. } | TransactionRequest::NextMarkers => {
+                false
+            }
+        }
+    }
+
     fn decide(&mut self, now: Millis, _: &MetadataImage, from: Ticket, request: TransactionRequest) -> Decided {
         match request {
             TransactionRequest::Init { version, transactional_id, timeout_ms, expected, fresh } => {
@@ -113,9 +125,8 @@ impl Shard for TransactionShard {
             TransactionRequest::Describe { transactional_id } => {
                 Decision::reply(from, TransactionReply::Describe(admin::describe(self, transactional_id)))
             }
-            TransactionRequest::List { states, producers, duration_ms, pattern } => {
-                let filters =
-                    Filters { states: &states, producers: &producers, duration_ms, pattern: pattern.as_ref() };
+            TransactionRequest::List { states, producers, duration_ms } => {
+                let filters = Filters { states: &states, producers: &producers, duration_ms };
                 admin::list(self, now, from, &filters)
             }
             TransactionRequest::NextMarkers => markers::next(self, from),

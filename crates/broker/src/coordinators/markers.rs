@@ -4,8 +4,11 @@
 //! every partition has its marker or is gone, and reports what is done to the shard.
 //!
 //! Invariants: a shard hears of a marker only once it is committed in its partition; what cannot be written now is tried
-//! again for as long as the shard that ordered it is in service. Orders of a shard that is gone are given anew by whoever
-//! loads it, so nothing is lost with this task; a marker that is written twice changes nothing.
+//! again for as long as the shard that ordered it is in service, and so is the report of what is done. Orders of a shard that is
+//! gone are given anew by whoever loads it, so nothing is lost with this task; a marker that is written twice changes nothing.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -34,6 +37,9 @@ use crate::replicas::{Marker, Replicas, append_error_code};
 const AGAIN: Duration = Duration::from_millis(100);
 /// So many pauses lie between two complaints about partitions that do not take theirs.
 const COMPLAIN_EVERY: u32 = 100;
+
+/// Version of transactions of a marker that says that it does not know. No coordinator sends that.
+const UNKNOWN_VERSION: i8 = -1;
 
 /// See the file's head.
 pub(crate) struct Markers {
@@ -146,6 +152,7 @@ impl Markers {
             coordinator_epoch: shard.partition().leader_epoch().0,
             transaction_version: order.transaction_version,
         };
+        let mut done = Vec::new();
         for pause in 1.. {
             let passed = self.pass(&marker, std::mem::take(&mut order.partitions)).await;
             order.partitions = passed.again;
@@ -154,8 +161,9 @@ impl Markers {
                 let id = &order.transactional_id;
                 tracing::error!(transactional_id = id, partitions = ?passed.fenced, "a newer coordinator has written there");
             }
-            self.report(&order, passed.done).await;
-            if order.partitions.is_empty() {
+            done.extend(passed.done);
+            let reported = self.report(&order, &mut done).await;
+            if order.partitions.is_empty() && reported {
                 break;
             }
             tokio::time::sleep(AGAIN).await;
@@ -171,18 +179,24 @@ impl Markers {
         self.settled.notify_waiters();
     }
 
-    /// Tells the shard. Where nobody takes it, the order is given anew by whoever does.
-    async fn report(&self, order: &MarkerOrder, done: Vec<TopicPartition>) {
+    /// Tells the shard, and empties `done`; false where it cannot write that down now. Where the shard is gone, the order is
+    /// given anew by whoever loads it.
+    async fn report(&self, order: &MarkerOrder, done: &mut Vec<TopicPartition>) -> bool {
         if done.is_empty() {
-            return;
+            return true;
         }
         let request = TransactionRequest::MarkersWritten {
             transactional_id: order.transactional_id.clone(),
             producer: order.producer,
             decided: order.decided,
-            partitions: done,
+            partitions: done.clone(),
         };
-        let _ = self.transactions.ask(&order.transactional_id, request).await;
+        let told = self.transactions.ask(&order.transactional_id, request).await;
+        let again = matches!(told, Err(ErrorCode::CoordinatorNotAvailable));
+        if !again {
+            done.clear();
+        }
+        !again
     }
 
     /// Tries all of `partitions` at once.
@@ -238,6 +252,9 @@ impl Markers {
     fn start(&self, id: &TopicPartition, marker: &Marker) -> Result<Written, ErrorCode> {
         let partition = self.replicas.by_name(id.topic.as_str()).and_then(|topic| topic.partition(id.partition));
         let partition = partition.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        if marker.transaction_version == UNKNOWN_VERSION {
+            return Err(ErrorCode::UnknownServerError); // as Kafka has it
+        }
         if id.topic.as_str() == OFFSETS_TOPIC {
             return Ok(Written::InGroup(Box::pin(self.groups.end_transaction(id.partition, marker))));
         }

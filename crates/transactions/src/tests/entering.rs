@@ -144,7 +144,9 @@ fn the_last_epoch_is_left_for_fencing() {
     let order = world.order();
     assert_eq!(order.producer, producer(1_000, i16::MAX));
     world.written(&order, &order.partitions);
-    assert_eq!(world.init(None), Ok(producer(1_001, 0)));
+    assert_eq!((world.state(), world.id().producer), (State::CompleteAbort, producer(1_001, 0)));
+    assert_eq!(world.init(None), Ok(producer(1_001, 1)), "as in Kafka, the end of the transaction took epoch 0");
+    assert_eq!(world.end(BUMPS, last, Outcome::Abort), Err(ErrorCode::InvalidProducerIdMapping));
 }
 
 #[test]

@@ -166,6 +166,8 @@ fn who_timed_out_at_the_last_epoch_goes_on_under_a_new_id() {
     world.pass(i64::from(TIMEOUT_MS + ABORT_EVERY_MS));
     world.complete();
     assert_eq!((world.state(), world.id().producer), (State::CompleteAbort, P(i16::MAX)));
+    let mut entered = world.clone();
+    assert_eq!(entered.init(None), Ok(producer(1_001, 1)));
     assert_eq!(world.end(BUMPS, last, COMMIT), Err(ErrorCode::InvalidTxnState));
     assert_eq!(world.end(BUMPS, last, ABORT), Ok(producer(1_001, 0)));
     assert_eq!(world.end(BUMPS, last, ABORT), Ok(producer(1_001, 0)), "its repetition");

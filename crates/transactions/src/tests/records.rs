@@ -184,7 +184,7 @@ proptest! {
             },
             TransactionRequest::NextMarkers,
             TransactionRequest::Describe { transactional_id },
-            TransactionRequest::List { states: Vec::new(), producers: Vec::new(), duration_ms: 0, pattern: None },
+            TransactionRequest::List { states: Vec::new(), producers: Vec::new(), duration_ms: 0 },
         ] {
             decisions.push(shard.decide(Millis(now), &image, Ticket(1), request));
             for record in decisions.last().unwrap().records.clone() {
