@@ -21,3 +21,14 @@ pub use request::{Client, GroupReply, GroupRequest};
 pub use settings::Settings;
 pub use shard::GroupShard;
 pub use tally::Tally;
+
+/// How many random schedules a test tries: its own number, or for a long run what `PROPTEST_CASES` says.
+#[cfg(test)]
+fn schedules(cases: u32) -> proptest::prelude::ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    proptest::prelude::ProptestConfig {
+        cases: wanted.unwrap_or(cases),
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::default()
+    }
+}

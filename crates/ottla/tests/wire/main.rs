@@ -7,5 +7,6 @@ mod asking;
 mod configs;
 mod ends;
 mod limits;
+mod listeners;
 mod silent;
 mod topics;

@@ -151,7 +151,7 @@ fn agree(world: &World, one_leader: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::schedules(300))]
 
     #[test]
     fn dynamic_members(ops in ops(0..6), max_size in prop::sample::select(vec![2, i32::MAX])) {

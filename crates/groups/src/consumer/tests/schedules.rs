@@ -388,7 +388,7 @@ fn to_partitions(owned: &Owned) -> Vec<TopicPartitions> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(crate::schedules(600))]
 
     #[test]
     fn nobody_gets_what_another_has_and_all_is_read_in_the_end(ops in prop::collection::vec(op(), 1..80)) {
