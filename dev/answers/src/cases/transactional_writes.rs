@@ -66,6 +66,7 @@ pub(super) fn write_txn_markers() -> Vec<Case> {
         Case::each("nothing_open", api, markers_of_nothing),
         Case::each("ends", api, markers_end),
         Case::each("epochs", api, marker_epochs),
+        Case::newest("versions", api, marker_versions),
     ]
 }
 
@@ -370,4 +371,22 @@ fn marker_epochs(s: &mut Session, v: i16) -> Result<()> {
     s.ask("an older coordinator", v, &write(vec![of(t.epoch + 1, 2, 2)]))?;
     s.ask("a newer coordinator", v, &write(vec![of(t.epoch + 1, 4, 2)]))?;
     s.ask("the epoch before that", v, &write(vec![of(t.epoch, 4, 0)])).context("closed").map(drop)
+}
+
+/// Each version of transactions that a marker may claim, and some that none may.
+fn marker_versions(s: &mut Session, v: i16) -> Result<()> {
+    let topic = ready(s, "a", 2, &[])?;
+    for version in [-2, -1, 0, 1, 2, 3] {
+        let t = txn(s, &format!("txn{version}"))?;
+        t.produced(s, &topic, 0, t.batch(0, &["one"])?)?;
+        let of = |epoch, partitions: &[i32]| WritableTxnMarker {
+            transaction_version: version,
+            ..marker(t.producer_id, epoch, false, &topic, partitions)
+        };
+        s.ask(&format!("version {version}, where nothing is open"), v, &write(vec![of(t.epoch, &[1])]))?;
+        s.ask(&format!("version {version}, the same epoch"), v, &write(vec![of(t.epoch, &[0])]))?;
+        s.ask(&format!("version {version}, the epoch after"), v, &write(vec![of(t.epoch + 1, &[0])]))?;
+        s.ask(&format!("version {version}, that again"), v, &write(vec![of(t.epoch + 1, &[0])]))?;
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ pub(super) fn init_producer_id() -> Vec<Case> {
         Case::some("expected", &[3, 4, 5], expected),
         Case::each("open_transaction", api, open_transaction),
         Case::each("bad_timeouts", api, bad_timeouts),
+        Case::newest("last_epoch", api, last_epoch),
     ]
 }
 
@@ -90,6 +91,35 @@ fn open_transaction(s: &mut Session, v: i16) -> Result<()> {
     s.ask("the one before commits", END, &t.end(true))?;
     s.ask("the one after commits", END, &after.end(true))?;
     s.ask("the next", v, &init(&t.id)).map(drop)
+}
+
+/// A producer whose epochs are used up, which takes 32,000 answers: one is fenced while it has a transaction, one enters, one
+/// commits.
+fn last_epoch(s: &mut Session, v: i16) -> Result<()> {
+    let topic = one(s, "a")?;
+    let at_the_end = |s: &mut Session, name: &str| -> Result<Txn> {
+        let mut t = txn(s, name)?;
+        while t.epoch < i16::MAX - 2 {
+            t = entered(s, &t.id)?;
+        }
+        Ok(t)
+    };
+    let t = at_the_end(s, "fenced")?;
+    s.ask("the last one", v, &init(&t.id))?;
+    let t = t.with_epoch(i16::MAX - 1);
+    t.added(s, &[(&topic, &[0])])?;
+    s.ask("while one is open", v, &init(&t.id))?;
+    t.settled(s)?;
+    s.ask("described", 0, &describe(&[&t.id]))?;
+    s.ask("after it was fenced", v, &init(&t.id))?;
+    s.ask("the next", v, &init(&t.id))?;
+    let t = at_the_end(s, "ends")?;
+    let t = entered(s, &t.id)?;
+    t.added(s, &[(&topic, &[0])])?;
+    s.ask("it commits", END_BUMPING, &t.end(true))?;
+    t.settled(s)?;
+    s.ask("described after its end", 0, &describe(&[&t.id]))?;
+    s.ask("after its end", v, &init(&t.id)).map(drop)
 }
 
 fn bad_timeouts(s: &mut Session, v: i16) -> Result<()> {
@@ -163,10 +193,19 @@ fn add_as_broker(s: &mut Session, v: i16) -> Result<()> {
 fn verify(s: &mut Session, v: i16) -> Result<()> {
     let (topic, t) = (ready(s, "a", 2, &[])?, txn(s, "txn")?);
     s.ask("before the first", v, &many(vec![t.part(true, &[(&topic, &[0])])]))?;
+    let absent = Topic::absent(s, "b");
+    s.ask("a topic that is not there", v, &many(vec![t.part(true, &[(&absent, &[0]), (&topic, &[0])])]))?;
+    s.ask("a partition that is not there", v, &many(vec![t.part(true, &[(&topic, &[0, 5])])]))?;
+    s.ask("nothing", v, &many(vec![t.part(true, &[])]))?;
     t.added(s, &[(&topic, &[0])])?;
     s.ask("one of two is in it", v, &many(vec![t.part(true, &[(&topic, &[0, 1])])]))?;
     t.ended(s, END, true)?;
-    s.ask("after the end", v, &many(vec![t.part(true, &[(&topic, &[0])])])).map(drop)
+    s.ask("after the end", v, &many(vec![t.part(true, &[(&topic, &[0])])]))?;
+    t.produced(s, &topic, 1, t.batch(0, &["one"])?)?;
+    s.ask("one that a batch added", v, &many(vec![t.part(true, &[(&topic, &[1, 0])])]))?;
+    let next = t.ended(s, END_BUMPING, false)?;
+    s.ask("after its abort", v, &many(vec![t.part(true, &[(&topic, &[1])])]))?;
+    s.ask("after its abort, with the next epoch", v, &many(vec![next.part(true, &[(&topic, &[1])])])).map(drop)
 }
 
 fn verify_strangers(s: &mut Session, v: i16) -> Result<()> {
