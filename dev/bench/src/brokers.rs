@@ -86,6 +86,14 @@ impl Broker {
         }
     }
 
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        match self {
+            Broker::Ottla(ottla) => ottla.process.take().map_or(Ok(()), |mut it| it.kill()),
+            Broker::Kafka(kafka) => kafka.kill(),
+        }
+    }
+
     /// `HOST:PORT`.
     pub(crate) fn bootstrap(&self) -> String {
         match self {

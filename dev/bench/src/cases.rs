@@ -32,6 +32,12 @@ pub(crate) enum Work {
     Transactions(u32),
     /// Compaction of a topic with records of a size, of which each key has ten.
     Compact(u32),
+    /// So many partitions: what they cost.
+    Many(u32),
+    /// Batches to so many partitions, each flushed before it is acknowledged.
+    Synced(u32),
+    /// Append to one file and flush it, batch by batch, without a broker.
+    BareSynced,
     /// Receive from a socket and write to a file, without a broker.
     BareReceive,
     /// Send a file with `sendfile`, without a broker.
@@ -71,6 +77,8 @@ pub(crate) enum Setting {
     Confined,
     /// Looking for something to compact every tenth of a second.
     Compacting,
+    /// One for the case, which stops and starts it.
+    Alone,
 }
 
 impl Case {
@@ -83,6 +91,7 @@ impl Case {
     pub(crate) fn setting(&self) -> Setting {
         match self.work {
             Work::Compact(_) => Setting::Compacting,
+            Work::Many(_) | Work::Synced(_) => Setting::Alone,
             _ if self.confined => Setting::Confined,
             _ => Setting::Plain,
         }
@@ -90,7 +99,7 @@ impl Case {
 
     /// True when the case measures the machine and no broker.
     pub(crate) fn is_bare(&self) -> bool {
-        matches!(self.work, Work::BareReceive | Work::BareSendfile | Work::BareRange(..))
+        matches!(self.work, Work::BareReceive | Work::BareSendfile | Work::BareSynced | Work::BareRange(..))
     }
 }
 
@@ -108,12 +117,13 @@ const fn header_only(name: &'static str, work: Work) -> Case {
 
 use Client::{Bare, Java, Librdkafka};
 use Sending::{Copied, Sendfile};
-use Work::{BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Produce, Rolling, Transactions};
+use Work::{BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Many, Produce, Rolling, Synced, Transactions};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 43] = [
+pub(crate) const ALL: [Case; 53] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile),
+    case("bare-synced", Work::BareSynced),
     case("range-4k-copied", BareRange(4 << 10, Copied)),
     case("range-4k-sendfile", BareRange(4 << 10, Sendfile)),
     case("range-8k-copied", BareRange(8 << 10, Copied)),
@@ -151,6 +161,15 @@ pub(crate) const ALL: [Case; 43] = [
     case("consume-100b-bare", Consume(Bare, 100)),
     case("compact-1k", Compact(1024)),
     case("compact-100b", Compact(100)),
+    case("partitions-10", Many(10)),
+    case("partitions-64", Many(64)),
+    case("partitions-1000", Many(1_000)),
+    case("partitions-5000", Many(5_000)),
+    case("partitions-50000", Many(50_000)),
+    case("synced-1", Synced(1)),
+    case("synced-100", Synced(100)),
+    case("synced-1000", Synced(1_000)),
+    case("synced-5000", Synced(5_000)),
     confined("confined-produce-1k-librdkafka", Produce(Librdkafka, 1024, "all")),
     confined("confined-produce-1k-java", Produce(Java, 1024, "all")),
     confined("confined-consume-1k-librdkafka", Consume(Librdkafka, 1024)),

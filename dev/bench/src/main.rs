@@ -13,6 +13,7 @@ mod cases;
 mod chart;
 mod clients;
 mod compaction;
+mod many;
 mod parameters;
 mod report;
 mod rounds;

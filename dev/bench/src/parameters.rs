@@ -30,6 +30,19 @@ pub(crate) const RECORDS_PER_KEY: u64 = 10;
 /// Processors of the broker and of the client where they are kept apart.
 pub(crate) const CONFINED: (&str, &str) = ("0", "1");
 
+/// Bytes of a batch where it is spread over many partitions, or flushed before it is acknowledged.
+pub(crate) const MANY_BATCH_BYTES: usize = 16_384;
+/// Connections of that load, and requests under way on each of them.
+pub(crate) const MANY_CONNECTIONS: usize = 16;
+/// See [`MANY_CONNECTIONS`].
+pub(crate) const MANY_IN_FLIGHT: usize = 16;
+/// Files that either broker may hold open then.
+pub(crate) const OPEN_FILES_MAX: u64 = 20_000;
+/// Kafka holds several files of each partition open: more are not asked of it.
+pub(crate) const PARTITIONS_OF_KAFKA_MAX: u32 = 5_000;
+/// The setting of a topic of which each append is flushed.
+pub(crate) const FLUSH_EACH_APPEND: &str = "flush.messages=1";
+
 /// How much.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Parameters {
@@ -53,6 +66,10 @@ pub(crate) struct Parameters {
     pub(crate) transaction_seconds: u64,
     /// Bytes that a bare `sendfile` and a bare reader move; a whole number of payloads.
     pub(crate) bare_bytes: u64,
+    /// Seconds of a load that is spread over many partitions, after two to warm up.
+    pub(crate) many_seconds: u64,
+    /// Bytes that are flushed batch by batch without a broker.
+    pub(crate) bare_synced_bytes: u64,
     /// Seconds after the start until an idle broker's memory is read.
     pub(crate) idle_seconds: u64,
 }
@@ -71,6 +88,8 @@ impl Parameters {
             transaction_records_per_second: 5_000,
             transaction_seconds: 15,
             bare_bytes: 4_000_000_000,
+            many_seconds: 8,
+            bare_synced_bytes: 200_000_000,
             idle_seconds: 5,
         }
     }
@@ -85,6 +104,8 @@ impl Parameters {
             transaction_records: 60_000,
             transaction_seconds: 3,
             bare_bytes: 1_000_000_000,
+            many_seconds: 2,
+            bare_synced_bytes: 20_000_000,
             idle_seconds: 2,
             ..Parameters::full()
         }

@@ -125,6 +125,9 @@ fn row(measurements: &[Measurement], case: &'static str, metric: &'static str) -
 
 /// The bare loop that bounds a case; confined or not, it is the same work.
 fn limit_of(case: &'static str) -> Option<&'static str> {
+    if case.starts_with("synced-") {
+        return Some("bare-synced");
+    }
     if case.starts_with("bare-") || case.starts_with("range-") {
         return Some(case);
     }
@@ -156,6 +159,12 @@ fn goals(case: &str, metric: &str, ottla: Option<f64>, ratio: Option<f64>, to_ba
         }
         "mb_per_s" if produce || consume || case.starts_with("compact-") => vec![at_least("of Kafka", ratio, 1.0)],
         "mb_per_s" if case.starts_with("confined-") => vec![at_least("of Kafka", ratio, 1.5)],
+        "mb_per_s" if case == "synced-1" => vec![at_least("of Kafka", ratio, 1.5)],
+        "share_of_ten" if case == "partitions-50000" => vec![at_least("of ten", ottla, 0.8)],
+        "rss_mb" if case == "partitions-50000" => vec![at_most("MB", ottla, 1_000.0)],
+        "start_s" if case == "partitions-50000" => vec![at_most("s", ottla, 5.0)],
+        "start_after_kill_s" if case == "partitions-50000" => vec![at_most("s", ottla, 10.0)],
+        "idle_cpu_percent" if case == "partitions-50000" => vec![at_most("%", ottla, 1.0)],
         "p99_ms" if case.starts_with("latency-") => vec![at_most("of Kafka", ratio, 0.5)],
         "idle_rss_mb" => vec![at_most("MB", ottla, 30.0)],
         "start_ms" => vec![at_most("ms", ottla, 100.0)],
@@ -171,6 +180,10 @@ fn client_settings() -> BTreeMap<&'static str, String> {
         ("linger_ms", parameters::LINGER_MS.to_string()),
         ("fetch_bytes", parameters::FETCH_BYTES.to_string()),
         ("bare_chunk_bytes", parameters::CHUNK_BYTES.to_string()),
+        ("many_batch_bytes", parameters::MANY_BATCH_BYTES.to_string()),
+        ("many_connections", parameters::MANY_CONNECTIONS.to_string()),
+        ("many_in_flight", parameters::MANY_IN_FLIGHT.to_string()),
+        ("many_open_files", parameters::OPEN_FILES_MAX.to_string()),
         ("codec", "none".to_owned()),
         ("java_client", ottla_peer::java::KAFKA_VERSION.to_owned()),
         ("java_options", parameters::CLIENT_JVM.join(" ")),

@@ -14,8 +14,10 @@ use crate::brokers::{Broker, Side};
 use crate::cases::{Case, Client, Sending, Setting, Work};
 use crate::clients::{self, JavaLoad, Latencies, Measured};
 use crate::compaction::{self, Closed};
+use crate::many;
 use crate::parameters::{
-    COMPACTING_PROPERTIES, CONFINED, LINGER_MS, PARTITIONS, PARTITIONS_PER_MEMBER, Parameters, RECORDS_PER_KEY,
+    COMPACTING_PROPERTIES, CONFINED, LINGER_MS, MANY_BATCH_BYTES, PARTITIONS, PARTITIONS_PER_MEMBER, Parameters,
+    RECORDS_PER_KEY,
 };
 use crate::worker::groups::Commits;
 use crate::worker::rolling::Rolled;
@@ -58,6 +60,16 @@ pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Re
                     |it: &&Case| !it.is_bare() && it.setting() == setting && (side == Side::Ottla || !it.header_only);
                 let of_session: Vec<_> = cases.iter().filter(runs).collect();
                 session(side, &of_session, parameters, setting, &mut |case, metrics| add(side, case, metrics))?;
+            }
+            for case in cases {
+                let metrics = match case.work {
+                    Work::Many(partitions) if many::holds(side, partitions) => {
+                        many::partitions(side, partitions, parameters)
+                    }
+                    Work::Synced(partitions) => many::synced(side, partitions, parameters),
+                    _ => continue,
+                };
+                add(side, case, metrics.with_context(|| format!("{side:?} {}", case.name))?);
             }
         }
     }
@@ -140,7 +152,8 @@ impl Session<'_> {
             Work::Rolling(members, consumer) => self.rolling(members, consumer),
             Work::Transactions(interval_ms) => self.transactions(interval_ms),
             Work::Compact(size) => self.compact(size),
-            Work::StartStop | Work::BareReceive | Work::BareSendfile | Work::BareRange(..) => Ok(BTreeMap::new()),
+            Work::StartStop | Work::Many(_) | Work::Synced(_) => Ok(BTreeMap::new()),
+            Work::BareReceive | Work::BareSendfile | Work::BareSynced | Work::BareRange(..) => Ok(BTreeMap::new()),
         }
     }
 
@@ -383,6 +396,9 @@ fn bare(case: &Case, parameters: &Parameters) -> Result<BTreeMap<&'static str, f
         between(&["bare-receive", &size, &file.to_string_lossy()], &|address| {
             vec!["bare-send".into(), address, size.clone()]
         })?
+    } else if case.work == Work::BareSynced {
+        let (size, batch) = (parameters.bare_synced_bytes.to_string(), MANY_BATCH_BYTES.to_string());
+        clients::worker(&["bare-synced", &size, &file.to_string_lossy(), &batch], None)?
     } else {
         fill(&file, parameters.payload_bytes)?;
         let file = file.to_string_lossy();

@@ -15,6 +15,7 @@ pub(crate) mod groups;
 mod librdkafka;
 mod link;
 pub(crate) mod rolling;
+pub(crate) mod spread;
 
 /// A job and its parameters.
 #[derive(Debug, Subcommand)]
@@ -35,6 +36,14 @@ pub(crate) enum Job {
     Groups(groups::Crowd),
     /// A rolling restart of the members of one group
     Rolling(rolling::Roll),
+    /// Makes a topic of many partitions, and writes to each of them
+    CreateMany(spread::Made),
+    /// Equal batches to many partitions
+    Spread(spread::Load),
+    /// Waits until a partition takes a batch
+    LastPartition { bootstrap: SocketAddr, topic: String, partition: i32 },
+    /// Appends to a file and flushes it, batch by batch
+    BareSynced { bytes: u64, file: PathBuf, batch: usize },
     /// Receives and writes to a file
     BareReceive { bytes: u64, file: PathBuf },
     /// Sends to a bare receiver
@@ -60,6 +69,18 @@ pub(crate) fn run(job: &Job) -> Result<()> {
             println!("{}", serde_json::to_string(&groups::run(crowd)?)?);
             return Ok(());
         }
+        Job::CreateMany(made) => {
+            println!("{}", serde_json::to_string(&spread::create(made)?)?);
+            return Ok(());
+        }
+        Job::Spread(load) => {
+            println!("{}", serde_json::to_string(&spread::run(load)?)?);
+            return Ok(());
+        }
+        Job::LastPartition { bootstrap, topic, partition } => {
+            println!("{}", serde_json::to_string(&spread::wait_for(*bootstrap, topic, *partition)?)?);
+            return Ok(());
+        }
         Job::Rolling(roll) => {
             println!("{}", serde_json::to_string(&rolling::run(roll)?)?);
             return Ok(());
@@ -70,6 +91,7 @@ pub(crate) fn run(job: &Job) -> Result<()> {
         Job::Produce(load) => librdkafka::produce(load)?,
         Job::Consume { bootstrap, topic, records } => librdkafka::consume(bootstrap, topic, *records)?,
         Job::Fetch { bootstrap, topic, records, passes } => fetch::consume(*bootstrap, topic, *records, *passes)?,
+        Job::BareSynced { bytes, file, batch } => bare::synced(*bytes, file, *batch)?,
         Job::BareReceive { bytes, file } => bare::receive(*bytes, file)?,
         Job::BareSend { address, bytes } => bare::send(*address, *bytes)?,
         Job::BareSendfile { bytes, file } => bare::sendfile_loop(*bytes, file)?,

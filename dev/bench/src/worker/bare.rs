@@ -42,6 +42,21 @@ pub(crate) fn receive(bytes: u64, file: &Path) -> Result<Measured> {
     })
 }
 
+/// Appends `bytes` bytes to `file`, a batch at a time, and flushes each of them.
+pub(crate) fn synced(bytes: u64, file: &Path, batch: usize) -> Result<Measured> {
+    let mut out = File::create(file)?;
+    let batch = vec![7; batch];
+    measure(|| {
+        let mut written = 0;
+        while written < bytes {
+            out.write_all(&batch)?;
+            out.sync_data()?;
+            written += batch.len() as u64;
+        }
+        Ok(written)
+    })
+}
+
 /// Sends `bytes` bytes.
 pub(crate) fn send(address: SocketAddr, bytes: u64) -> Result<Measured> {
     let mut stream = TcpStream::connect(address)?;

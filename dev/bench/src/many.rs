@@ -1,0 +1,120 @@
+//! One broker and many partitions: what they cost, and what a flush before every answer costs. Each case has a broker of its own.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::brokers::{Broker, Side};
+use crate::clients;
+use crate::parameters::{
+    FLUSH_EACH_APPEND, MANY_BATCH_BYTES, MANY_CONNECTIONS, MANY_IN_FLIGHT, OPEN_FILES_MAX, PARTITIONS_OF_KAFKA_MAX,
+    Parameters,
+};
+use crate::worker::spread::{Created, Spread};
+
+type Metrics = BTreeMap<&'static str, f64>;
+
+const MB: f64 = 1e6;
+/// What everything is held against.
+const FEW: u32 = 10;
+/// Which is how long the broker's files may take to come to rest before it is called idle.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Whether a broker is asked to hold so many.
+pub(crate) fn holds(side: Side, partitions: u32) -> bool {
+    side == Side::Ottla || partitions <= PARTITIONS_OF_KAFKA_MAX
+}
+
+/// Creation, memory, a load spread over all of them and over ten, idling, stops and starts.
+pub(crate) fn partitions(side: Side, partitions: u32, parameters: &Parameters) -> Result<Metrics> {
+    limit_open_files()?;
+    let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
+    let mut broker = Broker::start(side, folder.path(), None, &[])?;
+    create(&broker, "few", FEW, &[])?;
+    let created = create(&broker, "many", partitions, &[])?;
+    let mut metrics = Metrics::from([
+        ("create_s", created.create_seconds),
+        ("first_write_s", created.first_write_seconds),
+        ("created_rss_mb", broker.usage()?.resident_bytes as f64 / MB),
+    ]);
+    // One after the other, twice: neither has the warmer broker.
+    let (mut few, mut many) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        few.push(spread(&broker, "few", FEW, parameters.many_seconds)?);
+        many.push(spread(&broker, "many", partitions, parameters.many_seconds)?);
+    }
+    let rate =
+        |runs: &[Spread]| runs.iter().map(|run| run.bytes as f64 / MB / run.seconds).sum::<f64>() / runs.len() as f64;
+    metrics.extend([
+        ("mb_per_s", rate(&many)),
+        ("mb_per_s_of_ten", rate(&few)),
+        ("share_of_ten", rate(&many) / rate(&few)),
+        ("p99_ms", many.iter().map(|run| run.p99_ms).fold(0.0, f64::max)),
+        ("p99_ms_of_ten", few.iter().map(|run| run.p99_ms).fold(0.0, f64::max)),
+        ("rss_mb", broker.usage()?.resident_bytes as f64 / MB),
+    ]);
+    std::thread::sleep(SETTLING);
+    let idle = Duration::from_secs(parameters.idle_seconds);
+    let before = broker.usage()?;
+    std::thread::sleep(idle);
+    let used = broker.usage()?.cpu_seconds - before.cpu_seconds;
+    metrics.insert("idle_cpu_percent", 100.0 * used / idle.as_secs_f64());
+    metrics.insert("stop_s", broker.stop()?.as_secs_f64());
+    metrics.insert("start_s", ready(&mut broker, partitions)?);
+    metrics.insert("started_rss_mb", broker.usage()?.resident_bytes as f64 / MB);
+    spread(&broker, "many", partitions, parameters.many_seconds)?;
+    broker.kill()?;
+    metrics.insert("start_after_kill_s", ready(&mut broker, partitions)?);
+    broker.stop()?;
+    Ok(metrics)
+}
+
+/// A load of which each batch is flushed before it is answered.
+pub(crate) fn synced(side: Side, partitions: u32, parameters: &Parameters) -> Result<Metrics> {
+    limit_open_files()?;
+    let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
+    let mut broker = Broker::start(side, folder.path(), None, &[])?;
+    create(&broker, "synced", partitions, &[FLUSH_EACH_APPEND])?;
+    let before = broker.usage()?;
+    let run = spread(&broker, "synced", partitions, parameters.many_seconds)?;
+    let used = broker.usage()?.cpu_seconds - before.cpu_seconds;
+    broker.stop()?;
+    Ok(Metrics::from([
+        ("mb_per_s", run.bytes as f64 / MB / run.seconds),
+        ("p50_ms", run.p50_ms),
+        ("p99_ms", run.p99_ms),
+        ("broker_cpu_s", used),
+    ]))
+}
+
+/// Time until a broker that was stopped or killed has taken a batch in its last partition.
+fn ready(broker: &mut Broker, partitions: u32) -> Result<f64> {
+    let begin = Instant::now();
+    broker.start_again()?;
+    let last = (partitions - 1).to_string();
+    let _: Spread = clients::driver("last-partition", &[&broker.bootstrap(), "many", &last])?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+fn create(broker: &Broker, topic: &str, partitions: u32, settings: &[&str]) -> Result<Created> {
+    let (bootstrap, partitions) = (broker.bootstrap(), partitions.to_string());
+    clients::driver("create-many", &[&[bootstrap.as_str(), topic, &partitions], settings].concat())
+}
+
+fn spread(broker: &Broker, topic: &str, partitions: u32, seconds: u64) -> Result<Spread> {
+    let (bootstrap, partitions, seconds) = (broker.bootstrap(), partitions.to_string(), seconds.to_string());
+    let (batch, connections) = (MANY_BATCH_BYTES.to_string(), MANY_CONNECTIONS.to_string());
+    let in_flight = MANY_IN_FLIGHT.to_string();
+    let options = ["--batch-bytes", &batch, "--connections", &connections, "--in-flight", &in_flight];
+    let times = ["--seconds", &seconds, "--warm-up-seconds", "2"];
+    clients::driver("spread", &[&[bootstrap.as_str(), topic, &partitions], &options[..], &times[..]].concat())
+}
+
+/// For the brokers that are started from here on.
+fn limit_open_files() -> Result<()> {
+    let now = getrlimit(Resource::Nofile);
+    let fewer = |limit: Option<u64>| Some(limit.map_or(OPEN_FILES_MAX, |limit| limit.min(OPEN_FILES_MAX)));
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: fewer(now.current), maximum: fewer(now.maximum) })?)
+}
