@@ -4,7 +4,8 @@
 //! real file system, on a simulated disk that loses what was not flushed, and later on io_uring. All calls are blocking.
 //!
 //! Durability: bytes written are durable once [`DiskFile::sync_data`] of that file returned; a created, renamed or
-//! removed name is durable once [`Disk::sync_dir`] of its directory returned. Nothing else may be assumed.
+//! removed name is durable once [`Disk::sync_dir`] of its directory returned; [`Disk::sync_volume`] is both for all files and
+//! directories of a volume. Nothing else may be assumed.
 
 use std::{
     fmt::Debug,
@@ -87,6 +88,12 @@ pub trait Disk: Send + Sync + Debug + 'static {
     /// # Errors
     /// As the file system says; the names may then be lost in a crash.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes everything durable that was written before to files of the volume of `dir`, names too: one call in place of
+    /// many where many files wait.
+    ///
+    /// # Errors
+    /// As the file system says; which file it could not write is not known then, and each has to be asked.
+    fn sync_volume(&self, dir: &Path) -> io::Result<()>;
     /// Room on the volume of `dir`.
     ///
     /// # Errors

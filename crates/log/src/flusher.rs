@@ -2,24 +2,30 @@
 //!
 //! A partition that waits stands in the queue once, however many appends wait for it; a flush covers everything that
 //! was appended before it began. A small pool works through the queue, so that several files are flushed at a time,
-//! which journaling file systems turn into one commit.
+//! which journaling file systems turn into one commit. Where many stand there, one thread takes all of them and syncs
+//! their volume, if that costs less (`pace.rs`); the others wait meanwhile, so that the next ones gather.
 //!
 //! Invariants: every waiter is answered exactly once, when its offset is durable, or cannot become so; a callback runs
 //! on a flushing thread (or on the caller's, when nothing needs to be flushed) and outside of any lock.
 
+mod pace;
+
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use ottla_types::Offset;
 use parking_lot::{Condvar, Mutex};
 
+use self::pace::Pace;
 use crate::{FlushError, Log};
 
 /// Is called once: with the offset below which all is durable, or with why it is not.
@@ -57,9 +63,13 @@ impl FlushWaiters {
         self.take(Some(to)).into_iter().for_each(|(_, done)| done(Ok(to)));
     }
 
-    /// Answers those who wait for more than `end` with an error.
-    pub(crate) fn fail_beyond(&self, end: Offset, error: FlushError) {
-        let beyond: Vec<_> = self.waiting.lock().extract_if(.., |(offset, _)| *offset > end).collect();
+    /// Answers those who wait for more than `end` gives with an error. It is asked while nobody can begin to wait: whoever
+    /// does wait has appended before, so that only what was cut off lies beyond.
+    pub(crate) fn fail_beyond(&self, end: impl FnOnce() -> Offset, error: FlushError) {
+        let mut waiting = self.waiting.lock();
+        let end = end();
+        let beyond: Vec<_> = waiting.extract_if(.., |(offset, _)| *offset > end).collect();
+        drop(waiting);
         beyond.into_iter().for_each(|(_, done)| done(Err(error)));
     }
 
@@ -76,8 +86,9 @@ pub(crate) struct Flusher {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
+    threads: usize,
     state: Mutex<QueueState>,
     not_empty: Condvar,
 }
@@ -86,6 +97,16 @@ struct Queue {
 struct QueueState {
     logs: VecDeque<Arc<Log>>,
     stopped: bool,
+    /// A thread syncs a volume.
+    sharing: bool,
+    pace: Pace,
+}
+
+/// What one thread does next.
+enum Task {
+    One(Arc<Log>),
+    /// All of them with one sync.
+    Together(Vec<Arc<Log>>),
 }
 
 impl Flusher {
@@ -94,7 +115,7 @@ impl Flusher {
     /// # Errors
     /// The system starts no more threads.
     pub(crate) fn start(threads: usize) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue { threads, state: Mutex::default(), not_empty: Condvar::new() });
         let mut started = Vec::with_capacity(threads);
         for number in 0..threads {
             let queue = Arc::clone(&queue);
@@ -148,6 +169,13 @@ impl Flusher {
         done
     }
 
+    /// As [`Flusher::run_queued`], with one sync for all.
+    pub(crate) fn run_queued_together(&self) -> usize {
+        let logs: Vec<_> = self.queue.state.lock().logs.drain(..).collect();
+        run_together(&logs);
+        logs.len()
+    }
+
     /// Flushes what is queued and ends the threads.
     pub(crate) fn stop(&self) {
         self.queue.state.lock().stopped = true;
@@ -170,23 +198,72 @@ impl Drop for Flusher {
 
 impl Queue {
     fn run(&self) {
-        while let Some(log) = self.next() {
-            run_one(&log);
+        while let Some(task) = self.next() {
+            let begin = Instant::now();
+            match task {
+                Task::One(log) => {
+                    run_one(&log);
+                    self.state.lock().pace.note_single(begin.elapsed());
+                }
+                Task::Together(logs) => {
+                    run_together(&logs);
+                    let mut state = self.state.lock();
+                    state.pace.note_shared(begin.elapsed());
+                    state.sharing = false;
+                    drop(state);
+                    self.not_empty.notify_all();
+                }
+            }
         }
     }
 
-    fn next(&self) -> Option<Arc<Log>> {
+    fn next(&self) -> Option<Task> {
         let mut state = self.state.lock();
         loop {
-            if let Some(log) = state.logs.pop_front() {
-                return Some(log);
-            }
-            if state.stopped {
-                return None;
+            if !state.sharing {
+                let waiting = state.logs.len();
+                if state.pace.prefers_shared(waiting, self.threads) {
+                    state.sharing = true;
+                    return Some(Task::Together(state.logs.drain(..).collect()));
+                }
+                if let Some(log) = state.logs.pop_front() {
+                    return Some(Task::One(log));
+                }
+                if state.stopped {
+                    return None;
+                }
             }
             self.not_empty.wait(&mut state);
         }
     }
+}
+
+/// One sync of each volume that the logs are on, and the answers of all. They leave the queue before it begins.
+fn run_together(logs: &[Arc<Log>]) {
+    logs.iter().for_each(|log| log.flush_waiters.queued.store(false, Ordering::Release));
+    let mut busy = Vec::new();
+    // A panic (an invariant broken) takes these logs offline, not the thread that others wait for.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut volumes: BTreeMap<&Path, Vec<_>> = BTreeMap::new();
+        for log in logs {
+            match log.begin_shared_flush() {
+                Ok(Some(begun)) => volumes.entry(log.volume()).or_default().push((log, begun)),
+                Ok(None) => busy.push(log),
+                Err(_) => {} // who waits has been told
+            }
+        }
+        for begun in volumes.into_values() {
+            let synced = begun.first().is_none_or(|(log, _)| log.sync_volume());
+            begun.into_iter().for_each(|(log, begun)| log.end_shared_flush(begun, synced));
+        }
+    }));
+    if outcome.is_err() {
+        for log in logs {
+            log.go_offline();
+            log.flush_waiters.fail(FlushError::Offline);
+        }
+    }
+    busy.into_iter().for_each(|log| run_one(log));
 }
 
 /// One flush of one log, and its answers. The log leaves the queue before the flush begins: who comes later is not
@@ -201,5 +278,22 @@ fn run_one(log: &Log) {
     if outcome.is_err() {
         log.go_offline();
         log.flush_waiters.fail(FlushError::Offline);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_begins_to_wait_while_it_is_found_out_what_was_cut_off() {
+        let waiters = FlushWaiters::default();
+        waiters.waiting.lock().push((Offset(7), Box::new(|result| assert_eq!(result, Err(FlushError::Truncated)))));
+        let end = || {
+            assert!(waiters.waiting.try_lock().is_none(), "an append of now would be called cut off");
+            Offset(6)
+        };
+        waiters.fail_beyond(end, FlushError::Truncated);
+        assert!(waiters.is_empty());
     }
 }

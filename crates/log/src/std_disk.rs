@@ -85,6 +85,12 @@ impl Disk for StdDisk {
         File::open(dir)?.sync_all()
     }
 
+    /// The descriptor is a new one each time. That loses no error: what nobody has been told of, the kernel tells the next
+    /// who asks.
+    fn sync_volume(&self, dir: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(dir)?)?)
+    }
+
     fn space(&self, dir: &Path) -> io::Result<Space> {
         let volume = rustix::fs::statvfs(dir)?;
         Ok(Space {

@@ -213,8 +213,10 @@ fn syncing_changes_nothing_that_is_seen(disk: &dyn Disk, dir: &Path) {
     let file = file_of(disk, &dir.join("a"), b"a");
     file.sync_data().unwrap();
     disk.sync_dir(dir).unwrap();
+    disk.sync_volume(dir).unwrap();
     assert_eq!((content(&*file), names(disk, dir)), (b"a".to_vec(), vec!["a".to_owned()]));
     assert_eq!(kind(disk.sync_dir(&dir.join("no"))), ErrorKind::NotFound);
+    assert_eq!(kind(disk.sync_volume(&dir.join("no"))), ErrorKind::NotFound);
     let space = disk.space(dir).unwrap();
     assert!(space.usable > 0 && space.usable <= space.total);
 }

@@ -458,6 +458,11 @@ impl LogDirs {
         self.flusher.run_queued()
     }
 
+    /// As [`Self::run_queued_flushes`], with one sync of the volume for all.
+    pub fn run_queued_flushes_together(&self) -> usize {
+        self.env.flusher.run_queued_together()
+    }
+
     /// What is where, with sizes; opens the files of every partition.
     #[must_use]
     pub fn describe(&self, now: Millis) -> Vec<DirDescription> {

@@ -144,7 +144,7 @@ impl Log {
             self.go_offline();
             self.cut_error(error)
         })?;
-        self.flush_waiters.fail_beyond(self.log_end(), FlushError::Truncated);
+        self.flush_waiters.fail_beyond(|| self.log_end(), FlushError::Truncated);
         Ok(())
     }
 

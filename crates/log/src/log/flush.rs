@@ -11,6 +11,7 @@ use std::{
 
 use ottla_disk::OpenMode;
 use ottla_types::{Millis, Offset};
+use parking_lot::MutexGuard;
 
 use super::{Log, LogState};
 use crate::{
@@ -34,6 +35,15 @@ pub enum FlushError {
     /// The records were cut off before they were durable.
     #[error("the records were cut off")]
     Truncated,
+}
+
+/// A flush that began and did not end yet: nobody else flushes or cuts the log meanwhile.
+pub(crate) struct Begun<'a> {
+    _one_at_a_time: MutexGuard<'a, ()>,
+    /// Since when the oldest record waits.
+    since: i64,
+    from: Offset,
+    to: Offset,
 }
 
 impl Log {
@@ -63,7 +73,7 @@ impl Log {
         match result {
             Ok(flushed) => {
                 self.flush_waiters.answer(flushed);
-                self.flush_waiters.fail_beyond(self.log_end(), FlushError::Truncated);
+                self.flush_waiters.fail_beyond(|| self.log_end(), FlushError::Truncated);
             }
             Err(error) => self.flush_waiters.fail(error),
         }
@@ -89,7 +99,47 @@ impl Log {
     }
 
     fn run_flush(&self, target: impl FnOnce() -> Offset) -> Result<Offset, FlushError> {
-        let _one_at_a_time = self.flushing.lock();
+        let begun = self.begin_flush(self.flushing.lock(), target)?;
+        let synced = if begun.from < begun.to { self.sync(begun.from, begun.to) } else { Ok(()) };
+        self.end_flush(begun, synced)
+    }
+
+    /// The first half of a flush that many logs share. None where somebody else flushes or cuts this one now; an error
+    /// where there is nothing to flush any more, which those who wait have been told then.
+    pub(crate) fn begin_shared_flush(&self) -> Result<Option<Begun<'_>>, FlushError> {
+        let Some(one_at_a_time) = self.flushing.try_lock() else { return Ok(None) };
+        let begun = self.begin_flush(one_at_a_time, || self.log_end());
+        begun.map(Some).inspect_err(|error| self.answer(Err(*error)))
+    }
+
+    /// The second half: the volume was synced in between, and with it names and snapshots, which the next flush of this log
+    /// alone syncs again. Where that failed nobody knows whose files it was, and this
+    /// log's are synced by themselves.
+    pub(crate) fn end_shared_flush(&self, begun: Begun<'_>, volume_synced: bool) {
+        let synced = if volume_synced { Ok(()) } else { self.sync(begun.from, begun.to) };
+        let result = self.end_flush(begun, synced);
+        self.answer(result);
+    }
+
+    /// The directory whose volume this log is on.
+    pub(crate) fn volume(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
+    /// Whether all that was written to the volume is durable now.
+    pub(crate) fn sync_volume(&self) -> bool {
+        let synced = self.disk().sync_volume(self.volume());
+        if let Err(error) = &synced {
+            tracing::error!(directory = %self.volume().display(), %error, "a sync of the volume failed");
+        }
+        synced.is_ok()
+    }
+
+    fn begin_flush<'a>(
+        &'a self,
+        one_at_a_time: MutexGuard<'a, ()>,
+        target: impl FnOnce() -> Offset,
+    ) -> Result<Begun<'a>, FlushError> {
         match self.state() {
             LogState::Online | LogState::Damaged => {}
             LogState::Offline => return Err(FlushError::Offline),
@@ -98,16 +148,18 @@ impl Log {
         // An append sets the time again from here on, which may be too early for it but never too late.
         let since = self.dirty_since.swap(Millis::NONE.0, Ordering::AcqRel);
         let (from, to) = (self.flushed(), target());
-        if from < to
-            && let Err(error) = self.sync(from, to)
-        {
+        Ok(Begun { _one_at_a_time: one_at_a_time, since, from, to })
+    }
+
+    fn end_flush(&self, begun: Begun<'_>, synced: io::Result<()>) -> Result<Offset, FlushError> {
+        if let Err(error) = synced {
             tracing::error!(partition = %self.partition, %error, "a flush failed, the log is offline");
             self.go_offline();
             return Err(FlushError::Offline);
         }
-        self.flushed.fetch_max(to.0, Ordering::AcqRel);
-        if to < self.log_end() {
-            let _ = self.dirty_since.compare_exchange(-1, since, Ordering::AcqRel, Ordering::Relaxed);
+        self.flushed.fetch_max(begun.to.0, Ordering::AcqRel);
+        if begun.to < self.log_end() {
+            let _ = self.dirty_since.compare_exchange(-1, begun.since, Ordering::AcqRel, Ordering::Relaxed);
         }
         Ok(self.flushed())
     }

@@ -22,6 +22,8 @@ pub enum OperationKind {
     List,
     /// `sync_dir`.
     SyncDir,
+    /// `sync_volume`.
+    SyncVolume,
     /// `read_at`, `len`.
     Read,
     /// `write_all_at`.
@@ -42,7 +44,7 @@ impl OperationKind {
     /// Whether it makes earlier operations durable.
     #[must_use]
     pub fn is_sync(self) -> bool {
-        matches!(self, Self::SyncData | Self::SyncDir)
+        matches!(self, Self::SyncData | Self::SyncDir | Self::SyncVolume)
     }
 }
 

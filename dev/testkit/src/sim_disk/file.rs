@@ -102,6 +102,10 @@ impl DiskFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut world = self.world.lock();
         match world.faults.admit(OperationKind::SyncData, &self.path) {
+            Ok(_) if std::mem::take(&mut self.node.0.lock().write_failed) => {
+                self.node.0.lock().settle(|| world.dice.coin());
+                Err(io::Error::from_raw_os_error(5))
+            }
             Ok(admitted) => {
                 self.node.0.lock().settle(|| true);
                 admitted.finish(())

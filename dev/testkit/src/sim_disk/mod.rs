@@ -210,6 +210,10 @@ impl Disk for SimDisk {
         self.0.lock().sync_dir(dir)
     }
 
+    fn sync_volume(&self, dir: &Path) -> io::Result<()> {
+        self.0.lock().sync_volume(dir)
+    }
+
     fn space(&self, _dir: &Path) -> io::Result<Space> {
         let world = self.0.lock();
         Ok(Space { total: world.total, usable: world.free() })

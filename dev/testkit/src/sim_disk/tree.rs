@@ -34,6 +34,8 @@ pub(super) struct FileState {
     pub(super) live: Content,
     pub(super) durable: Content,
     pub(super) pending: Vec<ByteChange>,
+    /// Whether a sync of the volume could not write all of it: its own next sync says so.
+    pub(super) write_failed: bool,
     /// Whether a live name leads to the file.
     pub(super) linked: bool,
     /// Open handles.

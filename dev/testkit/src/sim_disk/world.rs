@@ -121,6 +121,52 @@ impl World {
         self.committed.extend(dir.pending.drain(..).map(|change| change.id));
         admitted.finish(())
     }
+
+    /// The whole disk is one volume.
+    pub(super) fn sync_volume(&mut self, path: &Path) -> io::Result<()> {
+        find_dir(&self.root, &parts(path)?)?;
+        let root = Arc::clone(&self.root);
+        match self.faults.admit(OperationKind::SyncVolume, path) {
+            Ok(admitted) => {
+                self.settle_below(&root);
+                admitted.finish(())
+            }
+            Err(error) if self.faults.crashed => Err(error),
+            Err(error) => {
+                self.spoil_below(&root);
+                Err(error)
+            }
+        }
+    }
+
+    fn settle_below(&mut self, dir: &DirNode) {
+        let mut state = dir.0.lock();
+        state.durable = state.live.clone();
+        self.committed.extend(state.pending.drain(..).map(|change| change.id));
+        let nodes: Vec<Node> = state.live.values().cloned().collect();
+        drop(state);
+        for node in nodes {
+            match node {
+                Node::Dir(below) => self.settle_below(&below),
+                Node::File(file) => file.0.lock().settle(|| true),
+            }
+        }
+    }
+
+    /// Of each file that had something to write, some was written; names stay as they were.
+    fn spoil_below(&mut self, dir: &DirNode) {
+        let nodes: Vec<Node> = dir.0.lock().live.values().cloned().collect();
+        for node in nodes {
+            match node {
+                Node::Dir(below) => self.spoil_below(&below),
+                Node::File(file) => {
+                    let mut file = file.0.lock();
+                    file.write_failed |= !file.pending.is_empty();
+                    file.settle(|| self.dice.coin());
+                }
+            }
+        }
+    }
 }
 
 /// What `rename(2)` refuses to replace.
