@@ -86,6 +86,12 @@ impl Disk for WatchedDisk {
         self.watch(dir, Work::Sync, |disk| disk.sync_dir(dir))
     }
 
+    /// What fails here may be a file of somebody else on the volume: the syncs of the directory's own files tell.
+    fn sync_volume(&self, dir: &Path) -> io::Result<()> {
+        self.health(dir).map_or(Ok(()), |health| check(health))?;
+        self.disk.sync_volume(dir)
+    }
+
     fn space(&self, dir: &Path) -> io::Result<Space> {
         self.watch(dir, Work::Other, |disk| disk.space(dir))
     }

@@ -18,7 +18,7 @@ fn open(disk: &SimDisk) -> Option<LogDirs> {
     let identity =
         Identity { cluster_id: "c".to_owned(), node_id: BrokerId(1), new_directory_ids: vec![Uuid([1; 16])] };
     let settings =
-        LogDirsConfig { flush_threads: 0, open_files_max: 4, recovery_threads_per_dir: 1, delete_delay_ms: 0 };
+        LogDirsConfig { flush_threads: 0, open_files_max: 4, delete_delay_ms: 0, ..LogDirsConfig::default() };
     let config = LogConfig { segment_bytes: 4000, index_interval_bytes: 300, ..LogConfig::default() };
     let paths = [PathBuf::from("/data")];
     LogDirs::open(Arc::new(disk.clone()), &paths, &identity, settings, Arc::new(config), NOW).ok().map(|found| found.0)

@@ -460,7 +460,7 @@ impl LogDirs {
 
     /// As [`Self::run_queued_flushes`], with one sync of the volume for all.
     pub fn run_queued_flushes_together(&self) -> usize {
-        self.env.flusher.run_queued_together()
+        self.flusher.run_queued_together()
     }
 
     /// What is where, with sizes; opens the files of every partition.

@@ -141,11 +141,8 @@ pub(crate) fn wait_for(bootstrap: SocketAddr, topic: &str, partition: i32) -> Re
 
 fn make_topic(link: &mut Link, made: &Made, count: i32) -> Result<()> {
     let configs = made.settings.iter().filter_map(|setting| setting.split_once('='));
-    let configs = configs.map(|(name, value)| CreatableTopicConfig {
-        name: name.to_owned(),
-        value: Some(value.to_owned()),
-        ..CreatableTopicConfig::default()
-    });
+    let configs =
+        configs.map(|(name, value)| CreatableTopicConfig { name: name.to_owned(), value: Some(value.to_owned()) });
     let topic = CreatableTopic {
         name: made.topic.clone(),
         num_partitions: count,
@@ -161,12 +158,7 @@ fn make_topic(link: &mut Link, made: &Made, count: i32) -> Result<()> {
 }
 
 fn add_partitions(link: &mut Link, topic: &str, count: i32) -> Result<()> {
-    let topics = vec![CreatePartitionsTopic {
-        name: topic.to_owned(),
-        count,
-        assignments: None,
-        ..CreatePartitionsTopic::default()
-    }];
+    let topics = vec![CreatePartitionsTopic { name: topic.to_owned(), count, assignments: None }];
     let request = CreatePartitionsRequest { topics, timeout_ms: TIMEOUT_MS, ..CreatePartitionsRequest::default() };
     let response: CreatePartitionsResponse = link.exchange(&request, CREATE_PARTITIONS)?;
     let failed = response.results.iter().find(|topic| topic.error_code != 0);
