@@ -78,7 +78,9 @@ fn quiet(broker: &Broker) -> Result<()> {
     let noticed = |groups: &[(Group, [Member; 2])]| -> Vec<usize> {
         groups.iter().flat_map(|(_, members)| members.iter().map(Member::changes)).collect()
     };
-    let before = noticed(&groups);
+    let epochs =
+        |groups: &[(Group, [Member; 2])]| groups.iter().map(|(group, _)| group.epoch()).collect::<Result<Vec<_>>>();
+    let before = (noticed(&groups), epochs(&groups)?);
     for (group, _) in &groups {
         group.disturb()?;
     }
@@ -95,8 +97,8 @@ fn quiet(broker: &Broker) -> Result<()> {
             group.await_read(&[first, second])?;
         }
     }
-    let after = noticed(&groups);
-    ensure!(before == after, "changes of assignments: {before:?} before, {after:?} after");
+    let after = (noticed(&groups), epochs(&groups)?);
+    ensure!(before == after, "changes of assignments, and epochs: {before:?} before, {after:?} after");
     for (_, members) in &mut groups {
         members.iter_mut().try_for_each(Member::leave)?;
     }

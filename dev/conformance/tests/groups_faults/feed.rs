@@ -9,6 +9,7 @@ use ottla_conformance::groups::{Journal, Member, Protocol, wait};
 use ottla_conformance::raw::Raw;
 use ottla_conformance::rust_client::{PATIENCE, config, create_topic};
 use ottla_types::Uuid;
+use ottla_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
 use ottla_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use ottla_wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use ottla_wire::messages::incremental_alter_configs_request::{
@@ -79,6 +80,19 @@ impl Group {
         }
         producer.flush(PATIENCE * 2).context("not everything was sent")?;
         Ok(())
+    }
+
+    /// The epoch of a group of the consumer protocol: it grows also where everybody keeps what it has. Nothing of a classic
+    /// group, whose members hear of each rebalance.
+    pub(crate) fn epoch(&self) -> Result<Option<i32>> {
+        if self.protocol != Protocol::Consumer {
+            return Ok(None);
+        }
+        let request = ConsumerGroupDescribeRequest { group_ids: vec![self.id.clone()], ..Default::default() };
+        let answer = Raw::connect(&self.bootstrap)?.ask(1, &request)?;
+        let group = answer.groups.first().context("no group in the answer")?;
+        ensure!(group.error_code == 0, "{group:?}");
+        Ok(Some(group.group_epoch))
     }
 
     /// Changes what is none of the group's business: settings of its topic, another topic, the start of a log.

