@@ -33,6 +33,7 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::DescribeAcls,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::AlterReplicaLogDirs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,

@@ -236,6 +236,7 @@ impl Broker {
         tasks.spawn(upkeep::run(Arc::clone(&node), Arc::clone(&connections)));
         tasks.spawn(follow_limits(Arc::clone(&node), Arc::clone(&connections)));
         tasks.spawn(upkeep::directories::run(Arc::clone(&node)));
+        tasks.spawn(upkeep::moves::run(Arc::clone(&node)));
         tasks.spawn(upkeep::retention::run(Arc::clone(&node)));
         let cleaners = Cleaners::new(Arc::clone(&node));
         tasks.spawn(Arc::clone(&cleaners).run());

@@ -34,7 +34,7 @@ pub use self::{
     config::{Cleanup, LogConfig, LogDirsConfig},
     dirs::{
         Assigned, BadDir, CleanReport, CleaningView, CreateError, DirDescription, DirError, Identity, Known,
-        LogConfigs, LogDirs, OpenError, PartitionDescription, Recovery,
+        LogConfigs, LogDirs, MoveError, MoveState, OpenError, PartitionDescription, Recovery,
     },
     epochs::{EpochEnd, EpochStart},
     flusher::Flushed,

@@ -73,8 +73,8 @@ fn topics(partitions: impl Iterator<Item = PartitionDescription>) -> Vec<Describ
         topics.entry(described.partition.topic.to_string()).or_default().push(DescribeLogDirsPartition {
             partition_index: described.partition.partition.0,
             partition_size: i64::try_from(described.size).unwrap_or(i64::MAX),
-            offset_lag: 0,
-            is_future_key: false,
+            offset_lag: described.copy_lag.unwrap_or(0),
+            is_future_key: described.copy_lag.is_some(),
         });
     }
     let topic = |(name, mut partitions): (String, Vec<DescribeLogDirsPartition>)| {
@@ -92,7 +92,11 @@ mod tests {
 
     fn described(topic: &str, partition: i32) -> PartitionDescription {
         let topic = TopicName::new(topic).unwrap();
-        PartitionDescription { partition: TopicPartition { topic, partition: PartitionIndex(partition) }, size: 7 }
+        PartitionDescription {
+            partition: TopicPartition { topic, partition: PartitionIndex(partition) },
+            size: 7,
+            copy_lag: None,
+        }
     }
 
     fn asked(topic: &str, partitions: &[i32]) -> DescribableLogDirTopic {

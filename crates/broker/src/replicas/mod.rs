@@ -44,6 +44,8 @@ pub(crate) struct Replicas {
     applying: Mutex<bool>,
     /// A partition lies in another directory than the metadata says, or a directory failed.
     directories_changed: Notify,
+    /// A move between directories was asked for.
+    moves_asked: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +75,7 @@ impl Replicas {
             topics: RwLock::default(),
             applying: Mutex::new(false),
             directories_changed: Notify::new(),
+            moves_asked: Notify::new(),
         }
     }
 
@@ -100,6 +103,16 @@ impl Replicas {
     /// task.
     pub(crate) async fn directories_changed(&self) {
         self.directories_changed.notified().await;
+    }
+
+    /// Returns when a move between directories was asked for since the last call; for one task.
+    pub(crate) async fn moves_asked(&self) {
+        self.moves_asked.notified().await;
+    }
+
+    /// Has somebody carry out the moves that were asked for.
+    pub(crate) fn look_at_moves(&self) {
+        self.moves_asked.notify_one();
     }
 
     /// Has somebody look at the directories.

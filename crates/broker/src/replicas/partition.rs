@@ -13,8 +13,8 @@ use ottla_config::TopicConfig;
 use ottla_coordinator::Outcome;
 use ottla_disk::{Clock, is_full};
 use ottla_log::{
-    AppendError, Appended, Assigned, Cleanup, CreateError, Log, LogConfig, LogDirs, LogState, Origin, ProducerError,
-    Verification,
+    AppendError, Appended, Assigned, Cleanup, CreateError, Log, LogConfig, LogDirs, LogState, MoveError, Origin,
+    ProducerError, Verification,
 };
 use ottla_records::{CheckedBatch, ControlType};
 use ottla_types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, ProducerIdAndEpoch, TopicPartition, Uuid};
@@ -247,6 +247,18 @@ impl Partition {
         }
         let _no_move = self.opening.lock(); // one that closed the log has put another in its place when this is got
         self.log.load_full().filter(|current| !Arc::ptr_eq(current, log))
+    }
+
+    /// Serves from the copy that a move made, once it has everything. Appends wait meanwhile.
+    ///
+    /// # Errors
+    /// The log goes on where it is.
+    pub(crate) fn finish_move(&self) -> Result<(), MoveError> {
+        let _nobody_looks_for_it = self.opening.lock();
+        let log = self.dirs.finish_move(&self.id, self.clock.now())?;
+        self.take(log);
+        self.waits.data_arrived((self.topic_id, self.id.partition));
+        Ok(())
     }
 
     /// Appends to `log`, or to the one that a move put in its place; `log` is the one then.

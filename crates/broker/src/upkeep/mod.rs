@@ -4,6 +4,7 @@
 
 pub(crate) mod cleaners;
 pub(crate) mod directories;
+pub(crate) mod moves;
 pub(crate) mod retention;
 mod throttle;
 

@@ -30,17 +30,22 @@ impl LogDirs {
     /// # Errors
     /// A directory has no room for it, and keeps what it has; the others are done. One that fails is offline then.
     pub fn checkpoint(&self) -> io::Result<()> {
-        self.each_dir(|at, dir| {
-            // Kept from being stored by a full disk it would keep segments that are to go.
-            let (points, starts) = self.with_reserve(dir, || self.gather(at))?;
-            let mut stored = dir.stored.lock();
-            let Stored { recovery_points, log_starts, .. } = &mut *stored;
-            self.store(dir, OffsetCheckpoint::RecoveryPoint, points.clone(), recovery_points)?;
-            for (partition, point) in points {
-                self.loaded(&partition).into_iter().for_each(|log| log.note_recovery_point(point));
-            }
-            self.store(dir, OffsetCheckpoint::LogStart, starts, log_starts)
-        })
+        self.each_dir(|at, dir| self.checkpoint_dir(at, dir))
+    }
+
+    /// The same for one directory, number `at`.
+    pub(super) fn checkpoint_dir(&self, at: usize, dir: &DataDir) -> io::Result<()> {
+        // Kept from being stored by a full disk it would keep segments that are to go.
+        let (points, starts) = self.with_reserve(dir, || self.gather(at))?;
+        let (copies, copy_starts) = self.with_reserve(dir, || self.gather_copies(at))?;
+        let mut stored = dir.stored.lock();
+        let Stored { recovery_points, log_starts, .. } = &mut *stored;
+        let all = [points.clone(), copies].concat();
+        self.store(dir, OffsetCheckpoint::RecoveryPoint, all, recovery_points)?;
+        for (partition, point) in points {
+            self.loaded(&partition).into_iter().for_each(|log| log.note_recovery_point(point));
+        }
+        self.store(dir, OffsetCheckpoint::LogStart, [starts, copy_starts].concat(), log_starts)
     }
 
     /// Removes the segments of opened logs that lie wholly below their log start; how many. The log starts are stored
@@ -149,6 +154,22 @@ impl LogDirs {
             points.push((slot.partition().clone(), point));
             if log_start > Offset::ZERO {
                 starts.push((slot.partition().clone(), log_start));
+            }
+        }
+        Ok((points, starts))
+    }
+
+    /// The same of the copies that moves make: with the next name of its folder a copy is the partition.
+    fn gather_copies(&self, at: usize) -> io::Result<(Entries, Entries)> {
+        let (mut points, mut starts) = (Entries::new(), Entries::new());
+        for (partition, log, _) in self.copies_in(at) {
+            let is_here = self.slot(&partition).is_some_and(|slot| slot.dir_index() == at);
+            if is_here || !log.is_online() {
+                continue;
+            }
+            points.push((partition.clone(), log.persist_side_files()?));
+            if log.log_start() > Offset::ZERO {
+                starts.push((partition, log.log_start()));
             }
         }
         Ok((points, starts))

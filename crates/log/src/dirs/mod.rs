@@ -9,6 +9,7 @@
 mod checkpoints;
 mod cleaning;
 mod close;
+mod moves;
 mod name;
 mod open;
 mod placement;
@@ -32,6 +33,7 @@ use ottla_types::{BrokerEpoch, Millis, TopicName, TopicPartition, Uuid};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::cleaning::{CleanReport, CleaningView};
+pub use self::moves::{MoveError, MoveState};
 pub use self::open::{BadDir, DirError, Identity, OpenError, Recovery};
 pub use self::placement::Assigned;
 pub use self::twins::Known;
@@ -76,6 +78,10 @@ pub struct LogDirs {
     settings: LogDirsConfig,
     dirs: Vec<DataDir>,
     partitions: RwLock<HashMap<TopicPartition, Arc<Slot>>>,
+    /// Copies on their way to another directory.
+    moving: Mutex<HashMap<TopicPartition, Arc<moves::Moving>>>,
+    /// Moves that the last run did not finish.
+    unfinished: Mutex<Vec<(TopicPartition, PathBuf)>>,
     /// Second directories of partitions that two hold, until it is settled which they are in.
     twins: Mutex<Vec<Arc<Slot>>>,
     /// Partitions of which that cannot be settled.
@@ -166,6 +172,8 @@ pub struct PartitionDescription {
     pub partition: TopicPartition,
     /// Bytes of its segments.
     pub size: u64,
+    /// Of the copy that a move makes: by how many records it is behind.
+    pub copy_lag: Option<i64>,
 }
 
 impl LogDirs {
@@ -379,6 +387,7 @@ impl LogDirs {
     /// # Errors
     /// The partition is not here, or the disk failed.
     pub fn delete(&self, partition: &TopicPartition, now: Millis) -> Result<(), CreateError> {
+        self.give_up_move(partition, now);
         let (slot, to) = self.take_out(partition, Aside::Deleted)?;
         match slot.loaded() {
             Some(log) => log.retire(&to)?,
@@ -481,9 +490,12 @@ impl LogDirs {
         let slots: Vec<_> = self.partitions.read().values().filter(in_dir).cloned().collect();
         let describe = |slot: Arc<Slot>| {
             let size = self.load(&slot, now).ok()?.size().ok()?;
-            Some(PartitionDescription { partition: slot.partition().clone(), size })
+            Some(PartitionDescription { partition: slot.partition().clone(), size, copy_lag: None })
         };
-        slots.into_iter().filter_map(describe).collect()
+        let copies = self.copies_in(at).into_iter().filter_map(|(partition, log, lag)| {
+            Some(PartitionDescription { partition, size: log.size().ok()?, copy_lag: Some(lag) })
+        });
+        slots.into_iter().filter_map(describe).chain(copies).collect()
     }
 
     fn loaded_logs(&self) -> Vec<Arc<Log>> {

@@ -12,6 +12,8 @@ use ottla_types::{PartitionIndex, TopicName, TopicPartition};
 const NAME_MAX: usize = 255;
 /// `.` and 32 hexadecimal digits.
 const MARK_LEN: usize = 1 + 32;
+/// What the name of the folder ends with that a move fills.
+const FUTURE_SUFFIX: &str = "-future";
 /// The log of the metadata quorum has the form of a partition, but is none.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
@@ -24,6 +26,8 @@ pub(super) enum DirKind {
     Retired,
     /// A partition's log that the metadata does not know, left alone.
     Stray,
+    /// The copy of a move that was not finished.
+    Future(TopicPartition),
     /// Something else, left alone.
     Other,
 }
@@ -36,7 +40,23 @@ pub(super) fn kind_of(name: &str) -> DirKind {
     if name.contains('.') && name.ends_with(Aside::Stray.suffix()) {
         return DirKind::Stray;
     }
+    if let Some(partition) = name.strip_suffix(FUTURE_SUFFIX).and_then(marked) {
+        return DirKind::Future(partition);
+    }
     partition_of(name).map_or(DirKind::Other, DirKind::Partition)
+}
+
+/// The partition in `topic-partition.<32 hex digits>`.
+fn marked(name: &str) -> Option<TopicPartition> {
+    let (partition, digits) = name.rsplit_once('.')?;
+    let is_mark = digits.len() + 1 == MARK_LEN && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_mark { partition_of(partition) } else { None }
+}
+
+/// The name of the folder in which a partition is copied; none where it would be too long.
+pub(super) fn future_name(partition: &TopicPartition) -> Option<String> {
+    let name = format!("{partition}.{:016x}{:016x}{FUTURE_SUFFIX}", hash(partition, 0), 0);
+    (name.len() <= NAME_MAX).then_some(name)
 }
 
 fn partition_of(name: &str) -> Option<TopicPartition> {
@@ -98,13 +118,19 @@ mod tests {
                 partition: PartitionIndex(partition),
             })
         };
+        let future = |topic: &str, index| match partition(topic, index) {
+            DirKind::Partition(partition) => DirKind::Future(partition),
+            other => other,
+        };
         for (name, expected) in [
             ("a-0", partition("a", 0)),
             ("a-b-17", partition("a-b", 17)),
             ("a.b-3", partition("a.b", 3)),
             ("a-0.0123456789abcdef0123456789abcdef-delete", DirKind::Retired),
             ("a-delete-4", partition("a-delete", 4)),
-            ("a-0.0123456789abcdef0123456789abcdef-future", DirKind::Other),
+            ("a-0.0123456789abcdef0123456789abcdef-future", future("a", 0)),
+            ("a-0.0123456789abcdef-future", DirKind::Other),
+            ("a-future-4", partition("a-future", 4)),
             ("a-0.0123456789abcdef0123456789abcdef-stray", DirKind::Stray),
             ("a-stray-4", partition("a-stray", 4)),
             ("__cluster_metadata-0", DirKind::Other),

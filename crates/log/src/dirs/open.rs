@@ -18,7 +18,7 @@ use super::{
     DataDir, LogConfigs, LogDirs,
     checkpoints::Stored,
     cleaning::Cleaning,
-    name::{DirKind, kind_of},
+    name::{Aside, DirKind, aside_path, kind_of},
     slot::Slot,
 };
 use crate::{
@@ -127,6 +127,7 @@ impl LogDirs {
         let (mut dirs, mut bad) = (Vec::new(), Vec::new());
         let mut partitions: HashMap<TopicPartition, Arc<Slot>> = HashMap::new();
         let mut twins = Vec::new();
+        let mut unfinished = Vec::new();
         let mut strays = 0;
         for (at, (path, health)) in paths.iter().zip(healths).enumerate() {
             let new_id = identity.new_directory_ids.get(at).copied().unwrap_or_default();
@@ -139,6 +140,7 @@ impl LogDirs {
                         }
                     }
                     dir.retired.into_iter().for_each(|path| deletions.add_directory(path, now));
+                    unfinished.extend(dir.unfinished.into_iter().map(|partition| (partition, path.clone())));
                     strays += dir.strays;
                     dirs.push(dir.data);
                 }
@@ -162,6 +164,8 @@ impl LogDirs {
             dirs,
             partitions: RwLock::new(partitions),
             twins: Mutex::new(twins),
+            moving: Mutex::default(),
+            unfinished: Mutex::new(unfinished),
             ambiguous: Mutex::default(),
             strays: AtomicUsize::new(strays),
             cleaning: Cleaning::default(),
@@ -269,6 +273,8 @@ struct OpenedDir {
     data: DataDir,
     found: Vec<TopicPartition>,
     retired: Vec<PathBuf>,
+    /// Partitions whose move to here was not finished; what there is of the copy is retired.
+    unfinished: Vec<TopicPartition>,
     strays: usize,
     recovery_points: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
@@ -308,11 +314,19 @@ fn open_dir(
     let id = check_identity(disk, path, identity, new_id)?;
     let mut found = Vec::new();
     let mut retired = Vec::new();
+    let mut unfinished = Vec::new();
     let mut strays = 0;
     for entry in disk.list(path)?.into_iter().filter(|entry| entry.is_dir) {
         match kind_of(&entry.name) {
             DirKind::Partition(partition) => found.push(partition),
             DirKind::Retired => retired.push(path.join(&entry.name)),
+            DirKind::Future(partition) => {
+                // What the log lost in a crash the copy may have: it is made anew.
+                let to = aside_path(disk, &path.join(&entry.name), &partition, Aside::Deleted);
+                disk.rename(&path.join(&entry.name), &to)?;
+                retired.push(to);
+                unfinished.push(partition);
+            }
             DirKind::Stray => {
                 tracing::warn!(path = %path.join(&entry.name).display(), "a partition that the metadata did not know");
                 strays += 1;
@@ -335,6 +349,7 @@ fn open_dir(
         data,
         found,
         retired,
+        unfinished,
         strays,
         recovery_points: OffsetCheckpoint::RecoveryPoint.read(disk, path)?,
         log_starts: OffsetCheckpoint::LogStart.read(disk, path)?,

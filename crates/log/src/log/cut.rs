@@ -14,7 +14,7 @@ use super::{
     roll,
 };
 use crate::{
-    FlushError,
+    FlushError, MoveError,
     producer_state::ProducerStates,
     segment::{
         Place, Segment,
@@ -268,6 +268,35 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Has another log take the place of this one, while nobody appends or flushes: `run` makes it, of all that is here. Then
+    /// this one is closed, and whoever waits for a flush of it is answered, for the other one is durable.
+    ///
+    /// # Errors
+    /// Those of `run`; this log goes on then.
+    pub(crate) fn hand_over<T>(
+        &self,
+        run: impl FnOnce(&mut ProducerStates) -> Result<T, MoveError>,
+    ) -> Result<T, MoveError> {
+        let no_flush = self.flushing.lock();
+        let mut writer = self.writer.lock();
+        self.check_writable()?;
+        let done = run(&mut writer.producers)?;
+        self.worsen(LogState::Closed);
+        self.flushed.fetch_max(self.log_end().0, Ordering::AcqRel);
+        drop((writer, no_flush));
+        self.flush_waiters.answer(self.log_end());
+        self.close_files();
+        Ok(done)
+    }
+
+    /// Takes the producers of a log that this one is a copy of.
+    pub(crate) fn take_over_producers(&self, producers: ProducerStates) {
+        let mut writer = self.writer.lock();
+        writer.producers = producers;
+        writer.producers.advance_high_watermark(self.high_watermark());
+        self.publish_unstable(&writer.producers);
     }
 
     /// Takes the log out of use and gives its directory the name `to`; it can be removed later.

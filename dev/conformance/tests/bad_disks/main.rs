@@ -8,6 +8,7 @@
 mod away;
 mod broken;
 mod full;
+mod moved;
 mod producer;
 mod stage;
 mod volumes;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         suite.case("another_disk_is_mounted_in_its_place", away::another_in_its_place);
         suite.case("metadata_is_never_begun_anew", away::without_metadata);
         suite.case("a_directory_that_is_gone_takes_its_partitions_only", broken::gone);
+        suite.case("a_partition_is_moved_while_it_is_used", moved::while_produced);
         if volumes::are_there() {
             suite.case("a_disk_that_answers_eio_goes_offline_alone", broken::eio);
             suite.case("a_full_disk_takes_records_again", full::one_of_two);
