@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that ship, with their layers.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 18] = [
     ("base2histogram", 0),
     ("types", 0),
     ("disk", 1),
@@ -25,10 +25,12 @@ const LAYERS: [(&str, u8); 16] = [
     ("log", 3),
     ("quorum", 4),
     ("broker", 4),
+    ("dump", 4),
+    ("import", 4),
     ("ottla", 5),
 ];
 /// Arrows that stay within a layer.
-const WITHIN: [(&str, &str); 7] = [
+const WITHIN: [(&str, &str); 9] = [
     ("wire", "disk"),
     ("coordinator", "controller"),
     ("groups", "controller"),
@@ -36,6 +38,8 @@ const WITHIN: [(&str, &str); 7] = [
     ("transactions", "controller"),
     ("transactions", "coordinator"),
     ("broker", "quorum"),
+    ("dump", "quorum"),
+    ("import", "quorum"),
 ];
 /// What a crate of layers 0 to 3 may not use: runtimes, sockets, randomness.
 const ABOVE_LAYER_3_ONLY: [&str; 6] = ["tokio", "async-std", "socket2", "mio", "openraft", "rand"];

@@ -3,10 +3,16 @@
 //! What that version did not know is turned on at the start, at the level that a new cluster has: nobody has to run a tool
 //! to get what the new version can do, and no older data stands against it. A level that is set is never changed here.
 
-use ottla_controller::UpdateFeatures;
+use ottla_controller::{FeatureRange, UpdateFeatures};
 use ottla_quorum::{Quorum, SubmitError};
 
 use crate::served;
+
+/// Features that a broker can run.
+#[must_use]
+pub fn supported_features() -> Vec<FeatureRange> {
+    served::SUPPORTED.map(|(name, min, max)| FeatureRange { name: name.to_owned(), min, max }).to_vec()
+}
 
 /// Gives every feature that the cluster lacks its level.
 ///

@@ -8,6 +8,7 @@ mod config_rules;
 mod coordinators;
 mod durability;
 mod features;
+mod foreign;
 mod handlers;
 mod internal_topics;
 mod latency;
@@ -26,4 +27,6 @@ mod upkeep;
 mod waits;
 
 pub use clock::SystemClock;
+pub use features::supported_features;
+pub use foreign::Foreign;
 pub use start::{Broker, Failed, Options, StartError, StopError};

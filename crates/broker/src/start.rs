@@ -7,7 +7,7 @@
 use std::{collections::HashMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ottla_config::{BrokerConfig, Overrides, ServerSettings};
-use ottla_controller::{Controller, ControllerSettings, FeatureRange};
+use ottla_controller::{Controller, ControllerSettings};
 use ottla_disk::{Clock, Disk};
 use ottla_groups::Settings as GroupSettings;
 use ottla_log::{Identity, LogConfig, LogDirs, LogDirsConfig, MetaProperties, OpenError, StdDisk};
@@ -22,6 +22,7 @@ use crate::{
     config_rules::DeclaredConfigs,
     coordinators::{FollowMetadata, Groups, Markers, Transactions},
     features,
+    foreign::{self, Foreign},
     metrics::Metrics,
     net::{self, Bound, ConnectionLimits, ConnectionSettings, Connections, FrameMemory, Limit},
     node::Node,
@@ -57,6 +58,9 @@ pub struct Options {
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A data directory that must not simply be served.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// A data directory.
     #[error("data directory: {0}")]
     LogDirs(#[from] OpenError),
@@ -146,6 +150,7 @@ impl Broker {
             None => None,
         };
         let disk = Arc::new(StdDisk);
+        foreign::check(&*disk, &settings.log_dirs, &settings.metadata_log_dir)?;
         let cluster_id = cluster_id(&settings, &*disk)?;
         let dirs = open_dirs(&settings, &config, cluster_id, disk.clone(), now)?;
         let metrics = Arc::new(Metrics::new(served::APIS));
@@ -414,12 +419,11 @@ fn registration(
             security_protocol: PLAINTEXT,
         });
     }
-    let features = served::SUPPORTED.map(|(name, min, max)| FeatureRange { name: name.to_owned(), min, max });
     Ok(NodeRegistration {
         broker: settings.node_id,
         cluster_id,
         endpoints,
-        features: features.to_vec(),
+        features: features::supported_features(),
         cluster_features: served::FEATURES.map(|(name, level)| (name.to_owned(), level)).to_vec(),
         rack: settings.rack.as_deref().map(str::to_owned),
         directories: dirs.online_directories(),

@@ -17,6 +17,7 @@ mod config;
 mod deletions;
 mod dirs;
 mod epochs;
+pub mod files;
 mod flusher;
 mod handles;
 mod health;

@@ -102,6 +102,8 @@ impl Disk for StdDisk {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // The lock that Apache Kafka takes on this file: neither broker starts on a directory that the other one uses.
+        rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(StdLock { _file: file }))
     }
 }

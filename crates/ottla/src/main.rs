@@ -1,5 +1,7 @@
 //! The `ottla` binary: one program for every job.
 
+mod dump_log;
+mod import_kafka;
 mod serve;
 
 use std::process::ExitCode;
@@ -22,10 +24,14 @@ struct Arguments {
 enum Command {
     /// Run a broker. Without any option: on 127.0.0.1:9092, data in ./ottla-data.
     Serve(serve::ServeArguments),
+    DumpLog(dump_log::DumpLogArguments),
+    ImportKafka(import_kafka::ImportKafkaArguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::DumpLog(arguments) => dump_log::run(&arguments),
+        Command::ImportKafka(arguments) => import_kafka::run(&arguments),
     }
 }

@@ -5,12 +5,15 @@
 //! visible; nothing here blocks a worker of the runtime.
 
 mod driver;
+pub mod look;
 mod metadata_log;
 mod quorum;
 mod raft;
+mod seed;
 mod store;
 
 pub use quorum::{
     METADATA_DIR, MetadataListener, NoRandomness, NodeRegistration, Quorum, StartError, SubmitError, random_uuid,
 };
+pub use seed::seed;
 pub use store::{FormatError, OpenError};

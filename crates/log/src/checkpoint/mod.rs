@@ -90,7 +90,8 @@ pub(crate) fn read_whole(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<
     Ok(Some(bytes))
 }
 
-/// The lines behind `0\n<count>\n` of a text checkpoint, parsed one by one; none where there is no file.
+/// The lines behind `0\n<count>\n` of a text checkpoint, parsed one by one; none where there is no file, or an empty one: Kafka
+/// makes them at its start and fills them later.
 fn read_lines<T>(
     disk: &dyn Disk,
     path: &Path,
@@ -99,6 +100,9 @@ fn read_lines<T>(
     let io = |source| CheckpointError::Io { path: path.to_owned(), source };
     let Some(bytes) = read_whole(disk, path).map_err(io)? else { return Ok(None) };
     let malformed = |line| CheckpointError::Malformed { path: path.to_owned(), line };
+    if bytes.is_empty() {
+        return Ok(None);
+    }
     let text = str::from_utf8(&bytes).map_err(|_| malformed(1))?;
     let mut lines = text.lines().enumerate();
     let mut next = || lines.next().map(|(at, line)| (at + 1, line));

@@ -9,7 +9,7 @@ use ottla_disk::DiskFile;
 use ottla_types::{Offset, ProducerId};
 
 /// Bytes of an entry.
-pub(crate) const ENTRY_LEN: usize = 34;
+pub const ENTRY_LEN: usize = 34;
 /// The only version.
 const VERSION: i16 = 0;
 /// Entries read in one call.

@@ -17,7 +17,8 @@ use ottla_types::{Millis, Offset, ProducerEpoch, ProducerId, ProducerIdAndEpoch}
 
 pub use self::entry::BatchMark;
 use self::entry::ProducerEntry;
-pub(crate) use self::snapshot::{read_snapshot, write_snapshot};
+pub use self::snapshot::SnapshotError;
+pub(crate) use self::snapshot::{read_snapshot, snapshot_rows, write_snapshot};
 use self::verification::Verifications;
 pub use self::verification::{ToVerify, Verification, VerificationGuard};
 use crate::AbortedTransaction;

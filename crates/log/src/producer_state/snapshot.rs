@@ -19,7 +19,7 @@ const ENTRY_LEN: usize = 46;
 
 /// Why the bytes are no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SnapshotError {
+pub enum SnapshotError {
     /// Not as long as its count says.
     #[error("{len} bytes are no whole snapshot")]
     Length {
@@ -67,6 +67,20 @@ fn write_entry(id: ProducerId, entry: &ProducerEntry, out: &mut Vec<u8>) {
 /// # Errors
 /// Says what is wrong with the bytes; the state is then replayed from an older snapshot.
 pub(crate) fn read_snapshot(bytes: &[u8]) -> Result<ProducerStates, SnapshotError> {
+    let mut states = ProducerStates::default();
+    for (id, entry) in snapshot_rows(bytes)? {
+        states.insert(id, entry);
+    }
+    Ok(states)
+}
+
+/// The producers that a snapshot holds, in its order.
+///
+/// # Errors
+/// As [`read_snapshot`].
+pub(crate) fn snapshot_rows(
+    bytes: &[u8],
+) -> Result<impl Iterator<Item = (ProducerId, ProducerEntry)> + '_, SnapshotError> {
     let length = SnapshotError::Length { len: bytes.len() };
     let (head, entries) = bytes.split_first_chunk::<HEAD_LEN>().ok_or(length)?;
     let version = i16::from_be_bytes([head[0], head[1]]);
@@ -81,12 +95,7 @@ pub(crate) fn read_snapshot(bytes: &[u8]) -> Result<ProducerStates, SnapshotErro
     if entries.len() != count || !rest.is_empty() {
         return Err(length);
     }
-    let mut states = ProducerStates::default();
-    for bytes in entries {
-        let (id, entry) = read_entry(bytes);
-        states.insert(id, entry);
-    }
-    Ok(states)
+    Ok(entries.iter().map(read_entry))
 }
 
 fn read_entry(bytes: &[u8; ENTRY_LEN]) -> (ProducerId, ProducerEntry) {

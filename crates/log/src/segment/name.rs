@@ -4,7 +4,7 @@ use ottla_types::Offset;
 
 /// What a file of a partition directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum FileKind {
+pub enum FileKind {
     /// Record batches.
     Log,
     /// Offset index.
@@ -50,7 +50,8 @@ pub(crate) fn swap_name(offset: Offset, kind: FileKind) -> String {
 }
 
 /// The other way round of [`file_name`]; none for a name that is not of this form.
-pub(crate) fn parse_file_name(name: &str) -> Option<(Offset, FileKind)> {
+#[must_use]
+pub fn parse_file_name(name: &str) -> Option<(Offset, FileKind)> {
     let (digits, suffix) = name.split_once('.')?;
     if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -84,7 +84,7 @@ pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
     }
 }
 
-pub(super) fn take_entry(bytes: &[u8]) -> Result<Entry, FormatError> {
+pub(crate) fn take_entry(bytes: &[u8]) -> Result<Entry, FormatError> {
     let mut from = Input(bytes);
     let version = from.u8()?;
     if version != ENTRY_VERSION {

@@ -64,6 +64,17 @@ pub(crate) fn durable_before_a_later_frame(bytes: &[u8], bad_at: usize) -> bool 
     false
 }
 
+/// Where the next good frame lies, from `from` on.
+pub(crate) fn next_frame(bytes: &[u8], mut from: usize) -> Option<usize> {
+    while let Some(found) = next_magic(bytes, from) {
+        if read_frame(&bytes[found..]).is_some() {
+            return Some(found);
+        }
+        from = found + 1;
+    }
+    None
+}
+
 fn next_magic(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
     rest.windows(MAGIC.len()).position(|window| window == MAGIC).map(|at| from + at)

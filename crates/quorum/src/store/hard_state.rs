@@ -39,11 +39,16 @@ impl HardState {
         }
         let bytes = super::read_file(disk, &path)?;
         let frame = read_frame(&bytes).ok_or(OpenError::Damaged { path: path.clone(), position: 0 })?;
-        let state = decode(frame.body).map_err(|error| OpenError::Format { path, position: 0, error })?;
+        let state = Self::decode(frame.body).map_err(|error| OpenError::Format { path, position: 0, error })?;
         Ok(Some(state))
     }
 
-    pub(super) fn save(&self, disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<()> {
+    pub(crate) fn save(&self, disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<()> {
+        replace_file(disk, dir, NAME, &self.to_bytes())
+    }
+
+    /// The content of the file.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut body = vec![VERSION];
         body.extend_from_slice(&self.node.to_be_bytes());
         put_option_vote(&mut body, self.vote.as_ref());
@@ -51,24 +56,24 @@ impl HardState {
         put_option_log_id(&mut body, self.durable.as_ref());
         let mut bytes = Vec::new();
         put_frame(&mut bytes, 0, &body);
-        replace_file(disk, dir, NAME, &bytes)
+        bytes
     }
-}
 
-fn decode(body: &[u8]) -> Result<HardState, FormatError> {
-    let mut from = Input(body);
-    let version = from.u8()?;
-    if version != VERSION {
-        return Err(FormatError::UnknownVersion(version));
+    pub(crate) fn decode(body: &[u8]) -> Result<Self, FormatError> {
+        let mut from = Input(body);
+        let version = from.u8()?;
+        if version != VERSION {
+            return Err(FormatError::UnknownVersion(version));
+        }
+        let state = Self {
+            node: from.u64()?,
+            vote: take_option_vote(&mut from)?,
+            purged: take_option_log_id(&mut from)?,
+            durable: take_option_log_id(&mut from)?,
+        };
+        from.end()?;
+        Ok(state)
     }
-    let state = HardState {
-        node: from.u64()?,
-        vote: take_option_vote(&mut from)?,
-        purged: take_option_log_id(&mut from)?,
-        durable: take_option_log_id(&mut from)?,
-    };
-    from.end()?;
-    Ok(state)
 }
 
 /// Puts `bytes` in place of the file `name`: all or nothing, durable on return.

@@ -24,8 +24,10 @@ use ottla_controller::ReplayError;
 use ottla_disk::{Disk, DiskLock, OpenMode};
 use segments::Segments;
 
+pub(crate) use codec::take_entry;
+pub(crate) use frame::{next_frame, read_frame};
 pub(crate) use hard_state::HardState;
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{Snapshot, decode_head as take_snapshot_head};
 
 use crate::raft::{Entry, LogId, Vote};
 

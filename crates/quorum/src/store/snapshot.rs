@@ -158,7 +158,8 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<Snapshot, OpenError> {
     Ok(Snapshot { last, membership, image: Arc::new(image) })
 }
 
-fn decode_head(body: &[u8]) -> Result<(LogId, u64, StoredMembership), FormatError> {
+/// The head of a snapshot: its last entry, the number of record frames, the membership.
+pub(crate) fn decode_head(body: &[u8]) -> Result<(LogId, u64, StoredMembership), FormatError> {
     let mut from = Input(body);
     let version = from.u8()?;
     if version != VERSION {
