@@ -1,5 +1,5 @@
 //! A data directory that Apache Kafka wrote, imported and served: ids, records, configurations, groups and transactions are
-//! what they were; what is not carried over is named; and the way back.
+//! what they were; what is not carried over is named.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,11 +14,11 @@ use ottla_peer::java::Jars;
 use ottla_peer::kafka::{Kafka, Settings};
 use ottla_peer::tools::Tools;
 use ottla_testkit::{BINARY_ENV, BrokerCommand, BrokerProcess};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::TopicPartitionList;
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 const RECORDS: usize = 2000;
@@ -66,15 +66,6 @@ fn main() -> ExitCode {
         let data = world.kafka.data();
         suite.case("import_after_a_kill_in_place", || imported(&world.import(&[], &data), &["not stopped cleanly"]));
         suite.case("serve_in_place", || world.serve(&data, |world, bootstrap| world.compare(bootstrap, &kept)));
-        suite.case("the_way_back", || {
-            fs::rename(data.join("__ottla_metadata"), folder.path().join("metadata-of-ottla"))?;
-            world.kafka.start_again()?;
-            let bootstrap = world.kafka.address().to_string();
-            let records = rust_client::consume(&bootstrap, CODECS[0], 0, Offset::Beginning, RECORDS + 1)?;
-            ensure!(records.last().is_some_and(|last| last.value.as_deref() == Some(b"from Ottla")), "the last record");
-            produce(&bootstrap, CODECS[0], "none", 0..10)?;
-            world.kafka.stop().map(drop)
-        });
         Ok(())
     })
 }
