@@ -1,5 +1,5 @@
 //! A data directory that Apache Kafka wrote, imported and served: ids, records, configurations, groups and transactions are
-//! what they were; what is not carried over is named.
+//! what they were; what is not carried over is named; and the way back.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,6 +66,15 @@ fn main() -> ExitCode {
         let data = world.kafka.data();
         suite.case("import_after_a_kill_in_place", || imported(&world.import(&[], &data), &["not stopped cleanly"]));
         suite.case("serve_in_place", || world.serve(&data, |world, bootstrap| world.compare(bootstrap, &kept)));
+        suite.case("the_way_back", || {
+            fs::rename(data.join("__ottla_metadata"), folder.path().join("metadata-of-ottla"))?;
+            world.kafka.start_again()?;
+            let bootstrap = world.kafka.address().to_string();
+            let records = rust_client::consume(&bootstrap, CODECS[0], 0, Offset::Beginning, RECORDS + 1)?;
+            ensure!(records.last().is_some_and(|last| last.value.as_deref() == Some(b"from Ottla")), "the last record");
+            produce(&bootstrap, CODECS[0], "none", 0..10)?;
+            world.kafka.stop().map(drop)
+        });
         Ok(())
     })
 }
