@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -49,12 +49,19 @@ pub(crate) type Listener = Box<dyn Fn() + Send + Sync>;
 pub(crate) struct DirHealth {
     path: Arc<Path>,
     state: AtomicU8,
+    /// Whether a failure is told about here; until then whoever opens the directory does it.
+    opened: AtomicBool,
     listener: Arc<OnceLock<Listener>>,
 }
 
 impl DirHealth {
     pub(crate) fn new(path: Arc<Path>, listener: Arc<OnceLock<Listener>>) -> Self {
-        Self { path, state: AtomicU8::new(GOOD), listener }
+        Self { path, state: AtomicU8::new(GOOD), opened: AtomicBool::new(false), listener }
+    }
+
+    /// From now on a failure is told about when it is met.
+    pub(crate) fn opened(&self) {
+        self.opened.store(true, Ordering::Release);
     }
 
     /// Of a log that stands alone.
@@ -88,10 +95,17 @@ impl DirHealth {
         if self.state.swap(FAILED, Ordering::AcqRel) == FAILED {
             return;
         }
-        tracing::error!(path = %self.path.display(), %error, "a log directory failed; it is offline until the next start");
+        if self.opened.load(Ordering::Acquire) {
+            self.tell(error);
+        }
         if let Some(listener) = self.listener.get() {
             listener();
         }
+    }
+
+    /// Says so in the broker's log.
+    pub(crate) fn tell(&self, error: &dyn std::fmt::Display) {
+        tracing::error!(path = %self.path.display(), %error, "a log directory failed; it is offline until the next start");
     }
 
     /// An operation in the directory failed.

@@ -152,7 +152,11 @@ impl LogDirs {
             }
         }
         if bad.len() == paths.len() {
-            return Err(OpenError::Dirs(bad));
+            return Err(OpenError::Dirs(bad)); // which says of each why
+        }
+        dirs.iter().for_each(|dir: &DataDir| dir.health.opened());
+        for BadDir { path, source } in &bad {
+            dirs.iter().filter(|dir| *dir.path == **path).for_each(|dir| dir.health.tell(source));
         }
         let this = Self {
             handles,
