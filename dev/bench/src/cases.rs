@@ -38,10 +38,12 @@ pub(crate) enum Work {
     Synced(u32),
     /// Append to one file and flush it, batch by batch, without a broker.
     BareSynced,
+    /// Append to as many files in turn as often as requests are under way, then make all of that durable, without a broker.
+    BareGroup(u32, Commit),
     /// Receive from a socket and write to a file, without a broker.
     BareReceive,
     /// Send a file with `sendfile`, without a broker.
-    BareSendfile,
+    BareSendfile(Drain),
     /// Send ranges of so many bytes, each behind a small head: read and written with it, or with `sendfile`. No broker.
     BareRange(u32, Sending),
 }
@@ -53,6 +55,26 @@ pub(crate) enum Sending {
     Copied,
     /// The head, then `sendfile`.
     Sendfile,
+}
+
+/// Who reads what a bare loop sends, and throws it away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// Reads 128 KB, and waits for them in the call that reads.
+    Blocking,
+    /// Waits with `poll` and takes what is there, as librdkafka does: it sleeps and is woken for every piece that comes.
+    Polling,
+}
+
+/// How many appends to many files are made durable together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Commit {
+    /// `fdatasync` of each file, by a few threads.
+    EachFile,
+    /// One `syncfs`.
+    Volume,
+    /// All of it once more in one file and one `fdatasync`; `syncfs` before that file begins anew.
+    SharedFile,
 }
 
 /// One case.
@@ -99,7 +121,10 @@ impl Case {
 
     /// True when the case measures the machine and no broker.
     pub(crate) fn is_bare(&self) -> bool {
-        matches!(self.work, Work::BareReceive | Work::BareSendfile | Work::BareSynced | Work::BareRange(..))
+        matches!(
+            self.work,
+            Work::BareReceive | Work::BareSendfile(..) | Work::BareSynced | Work::BareGroup(..) | Work::BareRange(..)
+        )
     }
 }
 
@@ -116,14 +141,25 @@ const fn header_only(name: &'static str, work: Work) -> Case {
 }
 
 use Client::{Bare, Java, Librdkafka};
+use Commit::{EachFile, SharedFile, Volume};
+use Drain::{Blocking, Polling};
 use Sending::{Copied, Sendfile};
-use Work::{BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Many, Produce, Rolling, Synced, Transactions};
+use Work::{
+    BareGroup, BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Many, Produce, Rolling, Synced, Transactions,
+};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 53] = [
+pub(crate) const ALL: [Case; 60] = [
     case("bare-receive", Work::BareReceive),
-    case("bare-sendfile", Work::BareSendfile),
+    case("bare-sendfile", Work::BareSendfile(Blocking)),
+    case("bare-sendfile-polled", Work::BareSendfile(Polling)),
     case("bare-synced", Work::BareSynced),
+    case("bare-group-1000-each-file", BareGroup(1_000, EachFile)),
+    case("bare-group-1000-volume", BareGroup(1_000, Volume)),
+    case("bare-group-1000-shared-file", BareGroup(1_000, SharedFile)),
+    case("bare-group-5000-each-file", BareGroup(5_000, EachFile)),
+    case("bare-group-5000-volume", BareGroup(5_000, Volume)),
+    case("bare-group-5000-shared-file", BareGroup(5_000, SharedFile)),
     case("range-4k-copied", BareRange(4 << 10, Copied)),
     case("range-4k-sendfile", BareRange(4 << 10, Sendfile)),
     case("range-8k-copied", BareRange(8 << 10, Copied)),
@@ -176,8 +212,10 @@ pub(crate) const ALL: [Case; 53] = [
     confined("confined-consume-1k-bare", Consume(Bare, 1024)),
 ];
 
-/// The cases whose name holds one of `names`; all of them when there are none.
+/// The cases that have one of `names`, or whose name holds one that no case has; all of them when there are none.
 pub(crate) fn matching(names: &[String]) -> Vec<Case> {
-    let wanted = |case: &Case| names.is_empty() || names.iter().any(|name| case.name.contains(name.as_str()));
+    let is_case = |name: &str| ALL.iter().any(|case| case.name == name);
+    let fits = |case: &Case, name: &str| if is_case(name) { case.name == name } else { case.name.contains(name) };
+    let wanted = |case: &Case| names.is_empty() || names.iter().any(|name| fits(case, name));
     ALL.into_iter().filter(wanted).collect()
 }

@@ -34,7 +34,7 @@ struct Arguments {
     /// How many alternating runs
     #[arg(long, value_name = "N")]
     runs: Option<usize>,
-    /// Only cases whose name holds this; may be repeated. `--list` shows the names
+    /// Only the case of this name, or else those whose name holds it; may be repeated. `--list` shows the names
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
     /// Only this broker; may be repeated

@@ -19,8 +19,8 @@ type Metrics = BTreeMap<&'static str, f64>;
 const MB: f64 = 1e6;
 /// What everything is held against.
 const FEW: u32 = 10;
-/// Which is how long the broker's files may take to come to rest before it is called idle.
-const SETTLING: Duration = Duration::from_secs(5);
+/// How long a broker may take to come to rest, after all that was written is on the disk, before it is called idle.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// Whether a broker is asked to hold so many.
 pub(crate) fn holds(side: Side, partitions: u32) -> bool {
@@ -32,6 +32,7 @@ pub(crate) fn partitions(side: Side, partitions: u32, parameters: &Parameters) -
     limit_open_files()?;
     let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
     let mut broker = Broker::start(side, folder.path(), None, &[])?;
+    rest();
     create(&broker, "few", FEW, &[])?;
     let created = create(&broker, "many", partitions, &[])?;
     let mut metrics = Metrics::from([
@@ -55,6 +56,7 @@ pub(crate) fn partitions(side: Side, partitions: u32, parameters: &Parameters) -
         ("p99_ms_of_ten", few.iter().map(|run| run.p99_ms).fold(0.0, f64::max)),
         ("rss_mb", broker.usage()?.resident_bytes as f64 / MB),
     ]);
+    rest();
     std::thread::sleep(SETTLING);
     let idle = Duration::from_secs(parameters.idle_seconds);
     let before = broker.usage()?;
@@ -103,7 +105,13 @@ fn create(broker: &Broker, topic: &str, partitions: u32, settings: &[&str]) -> R
     clients::driver("create-many", &[&[bootstrap.as_str(), topic, &partitions], settings].concat())
 }
 
+/// Waits until what was written before is on the disk: else the next measurement would be one of the disk.
+fn rest() {
+    rustix::fs::sync();
+}
+
 fn spread(broker: &Broker, topic: &str, partitions: u32, seconds: u64) -> Result<Spread> {
+    rest();
     let (bootstrap, partitions, seconds) = (broker.bootstrap(), partitions.to_string(), seconds.to_string());
     let (batch, connections) = (MANY_BATCH_BYTES.to_string(), MANY_CONNECTIONS.to_string());
     let in_flight = MANY_IN_FLIGHT.to_string();

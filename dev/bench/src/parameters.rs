@@ -70,6 +70,8 @@ pub(crate) struct Parameters {
     pub(crate) many_seconds: u64,
     /// Bytes that are flushed batch by batch without a broker.
     pub(crate) bare_synced_bytes: u64,
+    /// Bytes that are flushed group by group without a broker.
+    pub(crate) bare_group_bytes: u64,
     /// Seconds after the start until an idle broker's memory is read.
     pub(crate) idle_seconds: u64,
 }
@@ -88,9 +90,10 @@ impl Parameters {
             transaction_records_per_second: 5_000,
             transaction_seconds: 15,
             bare_bytes: 4_000_000_000,
-            many_seconds: 8,
+            many_seconds: 4,
             bare_synced_bytes: 200_000_000,
-            idle_seconds: 5,
+            bare_group_bytes: 2_000_000_000,
+            idle_seconds: 10,
         }
     }
 
@@ -106,6 +109,7 @@ impl Parameters {
             bare_bytes: 1_000_000_000,
             many_seconds: 2,
             bare_synced_bytes: 20_000_000,
+            bare_group_bytes: 100_000_000,
             idle_seconds: 2,
             ..Parameters::full()
         }

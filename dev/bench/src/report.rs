@@ -134,6 +134,9 @@ fn limit_of(case: &'static str) -> Option<&'static str> {
     if case.starts_with("produce-1k") {
         return Some("bare-receive");
     }
+    if case.starts_with("consume-") && case.ends_with("-librdkafka") {
+        return Some("bare-sendfile-polled");
+    }
     case.starts_with("consume-").then_some("bare-sendfile")
 }
 

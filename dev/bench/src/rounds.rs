@@ -7,17 +7,18 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use ottla_peer::java::Jars;
 use serde::Serialize;
 
 use crate::brokers::{Broker, Side};
-use crate::cases::{Case, Client, Sending, Setting, Work};
+use crate::cases::{Case, Client, Drain, Sending, Setting, Work};
 use crate::clients::{self, JavaLoad, Latencies, Measured};
 use crate::compaction::{self, Closed};
 use crate::many;
 use crate::parameters::{
-    COMPACTING_PROPERTIES, CONFINED, LINGER_MS, MANY_BATCH_BYTES, PARTITIONS, PARTITIONS_PER_MEMBER, Parameters,
-    RECORDS_PER_KEY,
+    COMPACTING_PROPERTIES, CONFINED, LINGER_MS, MANY_BATCH_BYTES, MANY_CONNECTIONS, MANY_IN_FLIGHT, PARTITIONS,
+    PARTITIONS_PER_MEMBER, Parameters, RECORDS_PER_KEY,
 };
 use crate::worker::groups::Commits;
 use crate::worker::rolling::Rolled;
@@ -153,7 +154,11 @@ impl Session<'_> {
             Work::Transactions(interval_ms) => self.transactions(interval_ms),
             Work::Compact(size) => self.compact(size),
             Work::StartStop | Work::Many(_) | Work::Synced(_) => Ok(BTreeMap::new()),
-            Work::BareReceive | Work::BareSendfile | Work::BareSynced | Work::BareRange(..) => Ok(BTreeMap::new()),
+            Work::BareReceive
+            | Work::BareSendfile(..)
+            | Work::BareSynced
+            | Work::BareGroup(..)
+            | Work::BareRange(..) => Ok(BTreeMap::new()),
         }
     }
 
@@ -399,10 +404,18 @@ fn bare(case: &Case, parameters: &Parameters) -> Result<BTreeMap<&'static str, f
     } else if case.work == Work::BareSynced {
         let (size, batch) = (parameters.bare_synced_bytes.to_string(), MANY_BATCH_BYTES.to_string());
         clients::worker(&["bare-synced", &size, &file.to_string_lossy(), &batch], None)?
+    } else if let Work::BareGroup(files, commit) = case.work {
+        let (size, batch) = (parameters.bare_group_bytes.to_string(), MANY_BATCH_BYTES.to_string());
+        let (files, group) = (files.to_string(), (MANY_CONNECTIONS * MANY_IN_FLIGHT).to_string());
+        let commit = commit.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        let folder = folder.path().to_string_lossy();
+        clients::worker(&["bare-group", &size, &folder, &batch, &files, &group, &commit], None)?
     } else {
         fill(&file, parameters.payload_bytes)?;
         let file = file.to_string_lossy();
-        let drain = |address| vec!["bare-drain".into(), address];
+        let polled: &[&str] = if case.work == Work::BareSendfile(Drain::Polling) { &["--polled"] } else { &[] };
+        let drain =
+            |address: String| [&["bare-drain", &address], polled].concat().into_iter().map(str::to_owned).collect();
         match case.work {
             Work::BareRange(range, sending) => {
                 let (range, copied) = (range.to_string(), sending == Sending::Copied);

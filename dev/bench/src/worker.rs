@@ -44,6 +44,8 @@ pub(crate) enum Job {
     LastPartition { bootstrap: SocketAddr, topic: String, partition: i32 },
     /// Appends to a file and flushes it, batch by batch
     BareSynced { bytes: u64, file: PathBuf, batch: usize },
+    /// Appends to many files in turn and makes a group of appends durable together
+    BareGroup(bare::Group),
     /// Receives and writes to a file
     BareReceive { bytes: u64, file: PathBuf },
     /// Sends to a bare receiver
@@ -59,7 +61,11 @@ pub(crate) enum Job {
         copied: bool,
     },
     /// Reads what a bare sender sends and throws it away
-    BareDrain { address: SocketAddr },
+    BareDrain {
+        address: SocketAddr,
+        #[arg(long)]
+        polled: bool,
+    },
 }
 
 /// Does one job and prints its report.
@@ -92,11 +98,12 @@ pub(crate) fn run(job: &Job) -> Result<()> {
         Job::Consume { bootstrap, topic, records } => librdkafka::consume(bootstrap, topic, *records)?,
         Job::Fetch { bootstrap, topic, records, passes } => fetch::consume(*bootstrap, topic, *records, *passes)?,
         Job::BareSynced { bytes, file, batch } => bare::synced(*bytes, file, *batch)?,
+        Job::BareGroup(group) => bare::group(group)?,
         Job::BareReceive { bytes, file } => bare::receive(*bytes, file)?,
         Job::BareSend { address, bytes } => bare::send(*address, *bytes)?,
         Job::BareSendfile { bytes, file } => bare::sendfile_loop(*bytes, file)?,
         Job::BareRange { bytes, file, range, copied } => bare::ranges(*bytes, file, *range, *copied)?,
-        Job::BareDrain { address } => bare::drain(*address)?,
+        Job::BareDrain { address, polled } => bare::drain(*address, *polled)?,
     };
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())

@@ -4,14 +4,17 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use rustix::{fs::sendfile, net::SendFlags};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{sendfile, syncfs};
+use rustix::net::SendFlags;
 
 use super::measure;
+use crate::cases::Commit;
 use crate::clients::Measured;
-use crate::parameters::CHUNK_BYTES;
+use crate::parameters::{CHUNK_BYTES, FETCH_BYTES};
 
 /// What stands before the records of a fetch of one partition.
 const HEAD_BYTES: usize = 64;
@@ -54,6 +57,73 @@ pub(crate) fn synced(bytes: u64, file: &Path, batch: usize) -> Result<Measured> 
             written += batch.len() as u64;
         }
         Ok(written)
+    })
+}
+
+/// Appends to many files, a group of them made durable at a time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Group {
+    bytes: u64,
+    folder: PathBuf,
+    batch: usize,
+    files: usize,
+    /// Appends of a group.
+    group: usize,
+    commit: Commit,
+}
+
+/// After so many bytes the shared file begins anew.
+const SHARED_FILE_BYTES: usize = 512 << 20;
+/// Threads that flush file by file, as many as a broker has.
+const FLUSHING_THREADS: usize = 4;
+
+/// Appends to the files in turn and makes each group of appends durable before the next begins.
+pub(crate) fn group(load: &Group) -> Result<Measured> {
+    let create = |number: usize| File::create(load.folder.join(number.to_string()));
+    let mut files = (0..load.files).map(create).collect::<Result<Vec<_>, _>>()?;
+    let mut shared = File::create(load.folder.join("shared"))?;
+    let volume = File::open(&load.folder)?;
+    let batch = vec![7; load.batch];
+    syncfs(&volume)?;
+    measure(|| {
+        let (mut next, mut written, mut in_shared) = (0, 0, 0);
+        while written < load.bytes {
+            let group: Vec<_> = (0..load.group).map(|number| (next + number) % files.len()).collect();
+            next = (next + load.group) % files.len();
+            for &at in &group {
+                files[at].write_all(&batch)?;
+            }
+            match load.commit {
+                Commit::EachFile => sync_each(&files, &group)?,
+                Commit::Volume => syncfs(&volume)?,
+                Commit::SharedFile => {
+                    in_shared += load.group * batch.len();
+                    (0..load.group).try_for_each(|_| shared.write_all(&batch))?;
+                    shared.sync_data()?;
+                    if in_shared >= SHARED_FILE_BYTES {
+                        syncfs(&volume)?;
+                        shared = File::create(load.folder.join("shared"))?;
+                        in_shared = 0;
+                    }
+                }
+            }
+            written += (load.group * batch.len()) as u64;
+        }
+        Ok(written)
+    })
+}
+
+fn sync_each(files: &[File], group: &[usize]) -> Result<()> {
+    let share = group.len().div_ceil(FLUSHING_THREADS).max(1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = group
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().try_for_each(|&at| files[at].sync_data())))
+            .collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(synced) => Ok(synced?),
+            Err(_) => anyhow::bail!("a flushing thread ended"),
+        })
     })
 }
 
@@ -117,13 +187,16 @@ pub(crate) fn ranges(bytes: u64, file: &Path, range: usize, copied: bool) -> Res
     })
 }
 
-/// Reads until the sender ends.
-pub(crate) fn drain(address: SocketAddr) -> Result<Measured> {
+/// Reads until the sender ends; where it is `polled`, as librdkafka does: it waits for bytes, then takes those that are there.
+pub(crate) fn drain(address: SocketAddr, polled: bool) -> Result<Measured> {
     let mut stream = TcpStream::connect(address)?;
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut chunk = vec![0; if polled { FETCH_BYTES as usize } else { CHUNK_BYTES }];
     measure(|| {
         let mut bytes = 0;
         loop {
+            if polled {
+                poll(&mut [PollFd::new(&stream, PollFlags::IN)], None)?;
+            }
             match stream.read(&mut chunk)? {
                 0 => return Ok(bytes),
                 count => bytes += count as u64,
