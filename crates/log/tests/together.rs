@@ -99,6 +99,21 @@ impl World {
 }
 
 #[test]
+fn a_checkpoint_touches_no_log_that_was_not_flushed() {
+    let world = World::new();
+    let append = |log: &Arc<Log>| log.append(&batch(900), LeaderEpoch(0), Origin::Client, NOW).map(drop).unwrap();
+    world.logs.iter().for_each(append);
+    world.dirs.checkpoint().unwrap();
+    world.logs.iter().for_each(append);
+    let before = world.disk.operations();
+    world.dirs.checkpoint().unwrap();
+    assert_eq!(world.disk.operations(), before);
+    world.logs[0].flush().unwrap();
+    world.dirs.checkpoint().unwrap();
+    assert!(world.disk.operations() > before);
+}
+
+#[test]
 fn one_sync_answers_all_who_wait() {
     let world = World::new();
     (0..PARTITIONS).for_each(|index| world.append(index, 100));

@@ -148,6 +148,8 @@ impl LogDirs {
         for slot in self.slots_in(at) {
             let start = slot.start();
             let (point, log_start) = match slot.loaded() {
+                // What was not flushed is scanned after a crash, whatever the files beside it say: they wait until it is.
+                Some(log) if log.flushed() == log.recovery_point() => (log.recovery_point(), log.log_start()),
                 Some(log) => (log.persist_side_files()?, log.log_start()),
                 None => (start.recovery_point, start.log_start),
             };

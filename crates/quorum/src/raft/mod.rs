@@ -163,9 +163,11 @@ impl MetadataLog for RaftLog {
 fn config() -> Result<Config, RaftStartError> {
     let config = Config {
         cluster_name: "ottla".to_owned(),
-        heartbeat_interval: 100,
-        election_timeout_min: 500,
-        election_timeout_max: 1000,
+        // Nobody has to hear from a leader in a quorum of one, which elects itself when it starts. openraft looks at its clock
+        // every fifth of a heartbeat, and a broker with nothing to do is to use no processor.
+        heartbeat_interval: 5_000,
+        election_timeout_min: 20_000,
+        election_timeout_max: 40_000,
         snapshot_policy: SnapshotPolicy::Never,
         // Nobody has to catch up in a quorum of one.
         max_in_snapshot_log_to_keep: 0,

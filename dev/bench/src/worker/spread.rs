@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail, ensure};
 use ottla_records::{BatchBuilder, HEADER_LEN};
@@ -287,9 +287,11 @@ fn string(body: &mut Vec<u8>, text: &str) {
 /// A batch as close to `bytes` bytes as records of equal size make it, at least one record.
 fn batch(bytes: usize) -> Result<Vec<u8>> {
     let value = vec![b'v'; VALUE_BYTES.min(bytes)];
+    // Of this moment: older ones would be retained no longer, and brokers busy with that.
+    let now = Millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as i64);
     let mut builder = BatchBuilder::new();
     loop {
-        builder.append(Millis(1_700_000_000_000), None, Some(&value));
+        builder.append(now, None, Some(&value));
         if HEADER_LEN + builder.body_len() + VALUE_BYTES > bytes {
             return Ok(builder.build()?.to_vec());
         }
