@@ -36,6 +36,9 @@ pub(crate) enum Work {
     Many(u32),
     /// Batches to so many partitions, each flushed before it is acknowledged.
     Synced(u32),
+    /// Batches to ten partitions with `acks` (−1 for all), to a topic with this setting where there is one: under full load, and one
+    /// after the other.
+    Answered(i16, &'static str),
     /// Append to one file and flush it, batch by batch, without a broker.
     BareSynced,
     /// Append to as many files in turn as often as requests are under way, then make all of that durable, without a broker.
@@ -113,7 +116,7 @@ impl Case {
     pub(crate) fn setting(&self) -> Setting {
         match self.work {
             Work::Compact(_) => Setting::Compacting,
-            Work::Many(_) | Work::Synced(_) => Setting::Alone,
+            Work::Many(_) | Work::Synced(_) | Work::Answered(..) => Setting::Alone,
             _ if self.confined => Setting::Confined,
             _ => Setting::Plain,
         }
@@ -145,11 +148,12 @@ use Commit::{EachFile, SharedFile, Volume};
 use Drain::{Blocking, Polling};
 use Sending::{Copied, Sendfile};
 use Work::{
-    BareGroup, BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Many, Produce, Rolling, Synced, Transactions,
+    Answered, BareGroup, BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Many, Produce, Rolling, Synced,
+    Transactions,
 };
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 60] = [
+pub(crate) const ALL: [Case; 72] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile(Blocking)),
     case("bare-sendfile-polled", Work::BareSendfile(Polling)),
@@ -206,6 +210,18 @@ pub(crate) const ALL: [Case; 60] = [
     case("synced-100", Synced(100)),
     case("synced-1000", Synced(1_000)),
     case("synced-5000", Synced(5_000)),
+    case("answered-acks0-unflushed", Answered(0, "")),
+    case("answered-acks1-unflushed", Answered(1, "")),
+    case("answered-all-unflushed", Answered(-1, "")),
+    case("answered-acks0-second", Answered(0, "flush.ms=1000")),
+    case("answered-acks1-second", Answered(1, "flush.ms=1000")),
+    case("answered-all-second", Answered(-1, "flush.ms=1000")),
+    case("answered-acks0-thousandth", Answered(0, "flush.messages=1000")),
+    case("answered-acks1-thousandth", Answered(1, "flush.messages=1000")),
+    case("answered-all-thousandth", Answered(-1, "flush.messages=1000")),
+    case("answered-acks0-each", Answered(0, "flush.messages=1")),
+    case("answered-acks1-each", Answered(1, "flush.messages=1")),
+    case("answered-all-each", Answered(-1, "flush.messages=1")),
     confined("confined-produce-1k-librdkafka", Produce(Librdkafka, 1024, "all")),
     confined("confined-produce-1k-java", Produce(Java, 1024, "all")),
     confined("confined-consume-1k-librdkafka", Consume(Librdkafka, 1024)),

@@ -91,6 +91,35 @@ pub(crate) fn synced(side: Side, partitions: u32, parameters: &Parameters) -> Re
     ]))
 }
 
+/// What it costs to be told, with `acks` and a setting of the topic (empty for none), that a batch is written.
+pub(crate) fn answered(side: Side, acks: i16, setting: &str, parameters: &Parameters) -> Result<Metrics> {
+    let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
+    let mut broker = Broker::start(side, folder.path(), None, &[])?;
+    let settings = [setting];
+    create(&broker, "answered", FEW, if setting.is_empty() { &[] } else { &settings })?;
+    let acks_given = format!("--acks={acks}");
+    let before = broker.usage()?;
+    let full = spread_with(
+        &broker,
+        "answered",
+        FEW,
+        (MANY_CONNECTIONS, MANY_IN_FLIGHT),
+        parameters.many_seconds,
+        &acks_given,
+    )?;
+    let used = broker.usage()?.cpu_seconds - before.cpu_seconds;
+    let mut metrics = Metrics::from([
+        ("mb_per_s", full.bytes as f64 / MB / full.seconds),
+        ("broker_cpu_s_per_gb", used / (full.bytes_in_all as f64 / 1e9)),
+    ]);
+    if acks != 0 {
+        let lone = spread_with(&broker, "answered", FEW, (1, 1), parameters.many_seconds, &acks_given)?;
+        metrics.extend([("lone_p50_ms", lone.p50_ms), ("lone_p99_ms", lone.p99_ms)]);
+    }
+    broker.stop()?;
+    Ok(metrics)
+}
+
 /// Time until a broker that was stopped or killed has taken a batch in its last partition.
 fn ready(broker: &mut Broker, partitions: u32) -> Result<f64> {
     let begin = Instant::now();
@@ -111,11 +140,22 @@ fn rest() {
 }
 
 fn spread(broker: &Broker, topic: &str, partitions: u32, seconds: u64) -> Result<Spread> {
+    spread_with(broker, topic, partitions, (MANY_CONNECTIONS, MANY_IN_FLIGHT), seconds, "--acks=-1")
+}
+
+/// `lanes` says how many connections there are, and how many requests are under way on each.
+fn spread_with(
+    broker: &Broker,
+    topic: &str,
+    partitions: u32,
+    lanes: (usize, usize),
+    seconds: u64,
+    acks: &str,
+) -> Result<Spread> {
     rest();
     let (bootstrap, partitions, seconds) = (broker.bootstrap(), partitions.to_string(), seconds.to_string());
-    let (batch, connections) = (MANY_BATCH_BYTES.to_string(), MANY_CONNECTIONS.to_string());
-    let in_flight = MANY_IN_FLIGHT.to_string();
-    let options = ["--batch-bytes", &batch, "--connections", &connections, "--in-flight", &in_flight];
+    let (batch, connections, in_flight) = (MANY_BATCH_BYTES.to_string(), lanes.0.to_string(), lanes.1.to_string());
+    let options = ["--batch-bytes", &batch, "--connections", &connections, "--in-flight", &in_flight, acks];
     let times = ["--seconds", &seconds, "--warm-up-seconds", "2"];
     clients::driver("spread", &[&[bootstrap.as_str(), topic, &partitions], &options[..], &times[..]].concat())
 }

@@ -68,6 +68,7 @@ pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Re
                         many::partitions(side, partitions, parameters)
                     }
                     Work::Synced(partitions) => many::synced(side, partitions, parameters),
+                    Work::Answered(acks, setting) => many::answered(side, acks, setting, parameters),
                     _ => continue,
                 };
                 add(side, case, metrics.with_context(|| format!("{side:?} {}", case.name))?);
@@ -153,7 +154,7 @@ impl Session<'_> {
             Work::Rolling(members, consumer) => self.rolling(members, consumer),
             Work::Transactions(interval_ms) => self.transactions(interval_ms),
             Work::Compact(size) => self.compact(size),
-            Work::StartStop | Work::Many(_) | Work::Synced(_) => Ok(BTreeMap::new()),
+            Work::StartStop | Work::Many(_) | Work::Synced(_) | Work::Answered(..) => Ok(BTreeMap::new()),
             Work::BareReceive
             | Work::BareSendfile(..)
             | Work::BareSynced

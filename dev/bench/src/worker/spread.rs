@@ -32,6 +32,8 @@ const CLIENT_ID: &str = "spread";
 /// A partition is named before the broker has its log: unknown, no leader, not the leader.
 const NOT_YET: [i16; 3] = [3, 5, 6];
 const PATIENCE: Duration = Duration::from_secs(120);
+/// As the protocol writes "all in-sync replicas".
+const ACKS_ALL: i16 = -1;
 /// Bytes of each record's value.
 const VALUE_BYTES: usize = 1_000;
 /// Requests under way on a connection that writes to each partition for the first time.
@@ -67,6 +69,9 @@ pub(crate) struct Load {
     batch_bytes: usize,
     #[arg(long)]
     connections: usize,
+    /// 0, 1, or −1 for all
+    #[arg(long, allow_negative_numbers = true)]
+    acks: i16,
     /// Requests under way on each connection
     #[arg(long)]
     in_flight: usize,
@@ -81,8 +86,10 @@ pub(crate) struct Load {
 /// What was measured.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Spread {
-    /// Bytes that were acknowledged.
+    /// Bytes that were acknowledged, or sent where nobody is told.
     pub(crate) bytes: u64,
+    /// Those of the time before among them.
+    pub(crate) bytes_in_all: u64,
     /// For how long.
     pub(crate) seconds: f64,
     /// Half of the batches were acknowledged sooner.
@@ -103,7 +110,7 @@ pub(crate) fn create(made: &Made) -> Result<Created> {
     }
     let create_seconds = begin.elapsed().as_secs_f64();
     let begin = Instant::now();
-    let mut connection = Connection::open(made.bootstrap, &made.topic, 1)?;
+    let mut connection = Connection::open(made.bootstrap, &made.topic, 1, ACKS_ALL)?;
     let mut due: VecDeque<i32> = (0..made.partitions).collect();
     while begin.elapsed() < PATIENCE {
         while connection.under_way.len() < FIRST_IN_FLIGHT
@@ -127,7 +134,7 @@ pub(crate) fn create(made: &Made) -> Result<Created> {
 /// Waits until `partition` takes a batch.
 pub(crate) fn wait_for(bootstrap: SocketAddr, topic: &str, partition: i32) -> Result<Spread> {
     let begin = Instant::now();
-    let mut connection = Connection::open(bootstrap, topic, 1)?;
+    let mut connection = Connection::open(bootstrap, topic, 1, ACKS_ALL)?;
     while begin.elapsed() < PATIENCE {
         connection.send(partition)?;
         match connection.receive()?.error {
@@ -176,36 +183,51 @@ pub(crate) fn run(load: &Load) -> Result<Spread> {
         let joined = lanes.into_iter().map(|lane| lane.join().map_err(|_| anyhow::anyhow!("a lane panicked"))?);
         joined.collect::<Result<Vec<_>>>()
     })?;
-    let mut times: Vec<Duration> = measured.into_iter().flatten().collect();
+    let batch_bytes = batch(load.batch_bytes)?.len() as u64;
+    let batches_in_all: u64 = measured.iter().map(|(_, in_all)| in_all).sum();
+    let mut times: Vec<Duration> = measured.into_iter().flat_map(|(times, _)| times).collect();
     ensure!(!times.is_empty(), "nothing was acknowledged");
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     Ok(Spread {
-        bytes: times.len() as u64 * batch(load.batch_bytes)?.len() as u64,
+        bytes: times.len() as u64 * batch_bytes,
+        bytes_in_all: batches_in_all * batch_bytes,
         seconds: load.seconds as f64,
         p50_ms: at(0.5),
         p99_ms: at(0.99),
     })
 }
 
-/// Each lane begins elsewhere and goes round; how long each batch took that was acknowledged in the time that counts.
-fn run_lane(load: &Load, lane: usize, from: Instant, until: Instant) -> Result<Vec<Duration>> {
-    let mut connection = Connection::open(load.bootstrap, &load.topic, load.batch_bytes)?;
+/// Each lane begins elsewhere and goes round; how long each batch took that was acknowledged (where nobody is told: to send) in the
+/// time that counts, and how many batches there were in all.
+fn run_lane(load: &Load, lane: usize, from: Instant, until: Instant) -> Result<(Vec<Duration>, u64)> {
+    let mut connection = Connection::open(load.bootstrap, &load.topic, load.batch_bytes, load.acks)?;
     let mut next = lane as i64 * i64::from(load.partitions) / load.connections as i64;
-    let mut times = Vec::new();
+    let mut partitions = std::iter::from_fn(|| {
+        next += 1;
+        Some(((next - 1) % i64::from(load.partitions)) as i32)
+    });
+    let (mut times, mut in_all) = (Vec::new(), 0);
     loop {
-        while connection.under_way.len() < load.in_flight {
-            connection.send((next % i64::from(load.partitions)) as i32)?;
-            next += 1;
-        }
-        let answer = connection.receive()?;
-        ensure!(answer.error == 0, "error {} for partition {}", answer.error, answer.partition);
+        let sent = if load.acks == 0 {
+            let begin = Instant::now();
+            partitions.next().into_iter().try_for_each(|partition| connection.send(partition))?;
+            connection.under_way.clear();
+            begin
+        } else {
+            let room = load.in_flight.saturating_sub(connection.under_way.len());
+            partitions.by_ref().take(room).try_for_each(|partition| connection.send(partition))?;
+            let answer = connection.receive()?;
+            ensure!(answer.error == 0, "error {} for partition {}", answer.error, answer.partition);
+            answer.sent
+        };
+        in_all += 1;
         let now = Instant::now();
         if now >= until {
-            return Ok(times);
+            return Ok((times, in_all));
         }
         if now >= from {
-            times.push(now - answer.sent);
+            times.push(now - sent);
         }
     }
 }
@@ -228,11 +250,11 @@ struct Answer {
 }
 
 impl Connection {
-    fn open(bootstrap: SocketAddr, topic: &str, batch_bytes: usize) -> Result<Self> {
+    fn open(bootstrap: SocketAddr, topic: &str, batch_bytes: usize, acks: i16) -> Result<Self> {
         let stream = TcpStream::connect(bootstrap)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let (request, partition_at) = request(topic, &batch(batch_bytes)?);
+        let (request, partition_at) = request(topic, acks, &batch(batch_bytes)?);
         // Length, correlation id, number of topics, the topic's name, number of partitions, partition.
         let error_at = 4 + 4 + 4 + 2 + topic.len() + 4 + 4;
         Ok(Self { stream, request, partition_at, under_way: VecDeque::new(), answer: Vec::new(), error_at })
@@ -260,14 +282,14 @@ impl Connection {
 }
 
 /// A request of one batch with its length in front, and where its partition stands.
-fn request(topic: &str, batch: &[u8]) -> (Vec<u8>, usize) {
+fn request(topic: &str, acks: i16, batch: &[u8]) -> (Vec<u8>, usize) {
     let mut body = Vec::new();
     body.extend(PRODUCE.to_be_bytes());
     body.extend(PRODUCE_VERSION.to_be_bytes());
     body.extend(7_i32.to_be_bytes()); // answers come in order: any correlation id will do
     string(&mut body, CLIENT_ID);
     body.extend((-1_i16).to_be_bytes()); // no transaction
-    body.extend((-1_i16).to_be_bytes()); // acks: all
+    body.extend(acks.to_be_bytes());
     body.extend(TIMEOUT_MS.to_be_bytes());
     body.extend(1_i32.to_be_bytes()); // topics
     string(&mut body, topic);
