@@ -4,8 +4,8 @@
 //! real file system, on a simulated disk that loses what was not flushed, and later on io_uring. All calls are blocking.
 //!
 //! Durability: bytes written are durable once [`DiskFile::sync_data`] of that file returned; a created, renamed or
-//! removed name is durable once [`Disk::sync_dir`] of its directory returned; [`Disk::sync_volume`] is both for all files and
-//! directories of a volume. Nothing else may be assumed.
+//! removed name is durable once [`Disk::sync_dir`] of its directory returned; [`Disk::sync_volume`], where
+//! [`Disk::syncs_volume`] says that there is one, is both for all files and directories of a volume. Nothing else may be assumed.
 
 use std::{
     fmt::Debug,
@@ -92,8 +92,11 @@ pub trait Disk: Send + Sync + Debug + 'static {
     /// many where many files wait.
     ///
     /// # Errors
-    /// As the file system says; which file it could not write is not known then, and each has to be asked.
+    /// `Unsupported` where nobody knows that such a call makes anything durable. Else as the file system says; which file it
+    /// could not write is not known then, and each has to be asked.
     fn sync_volume(&self, dir: &Path) -> io::Result<()>;
+    /// Whether [`Disk::sync_volume`] keeps its promise on the volume of `dir`. Where it does not, files are synced one by one.
+    fn syncs_volume(&self, dir: &Path) -> bool;
     /// Room on the volume of `dir`.
     ///
     /// # Errors

@@ -3,7 +3,10 @@
 //! A partition that waits stands in the queue once, however many appends wait for it; a flush covers everything that
 //! was appended before it began. A small pool works through the queue, so that several files are flushed at a time,
 //! which journaling file systems turn into one commit. Where many stand there, one thread takes all of them and syncs
-//! their volume, if that costs less (`pace.rs`); the others wait meanwhile, so that the next ones gather.
+//! their volume, if that costs less (`pace.rs`); the others wait meanwhile, so that the next ones gather. On volumes that
+//! cannot be synced as a whole ([`Disk::syncs_volume`]) it is always file by file.
+//!
+//! [`Disk::syncs_volume`]: ottla_disk::Disk::syncs_volume
 //!
 //! Invariants: every waiter is answered exactly once, when its offset is durable, or cannot become so; a callback runs
 //! on a flushing thread (or on the caller's, when nothing needs to be flushed) and outside of any lock.
@@ -96,6 +99,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct QueueState {
     logs: VecDeque<Arc<Log>>,
+    /// How many of them are on a volume that can be synced as a whole.
+    sharers: usize,
     stopped: bool,
     /// A thread syncs a volume.
     sharing: bool,
@@ -153,7 +158,7 @@ impl Flusher {
             log.flush_waiters.queued.store(false, Ordering::Release);
             return false;
         }
-        state.logs.push_back(Arc::clone(log));
+        state.push(Arc::clone(log));
         drop(state);
         self.queue.not_empty.notify_one();
         true
@@ -162,18 +167,20 @@ impl Flusher {
     /// Flushes what is queued, on this thread; the number of logs.
     pub(crate) fn run_queued(&self) -> usize {
         let mut done = 0;
-        while let Some(log) = { self.queue.state.lock().logs.pop_front() } {
+        while let Some(log) = { self.queue.state.lock().pop() } {
             run_one(&log);
             done += 1;
         }
         done
     }
 
-    /// As [`Flusher::run_queued`], with one sync for all.
+    /// As [`Flusher::run_queued`], with one sync for all whose volumes allow it.
     pub(crate) fn run_queued_together(&self) -> usize {
-        let logs: Vec<_> = self.queue.state.lock().logs.drain(..).collect();
-        run_together(&logs);
-        logs.len()
+        let logs = self.queue.state.lock().take_sharers();
+        if !logs.is_empty() {
+            run_together(&logs);
+        }
+        logs.len() + self.run_queued()
     }
 
     /// Flushes what is queued and ends the threads.
@@ -220,13 +227,17 @@ impl Queue {
     fn next(&self) -> Option<Task> {
         let mut state = self.state.lock();
         loop {
-            if !state.sharing {
-                let waiting = state.logs.len();
-                if state.pace.prefers_shared(waiting, self.threads) {
-                    state.sharing = true;
-                    return Some(Task::Together(state.logs.drain(..).collect()));
+            if state.sharing {
+                if let Some(log) = state.pop_alone() {
+                    return Some(Task::One(log));
                 }
-                if let Some(log) = state.logs.pop_front() {
+            } else {
+                let sharers = state.sharers;
+                if state.pace.prefers_shared(sharers, self.threads) {
+                    state.sharing = true;
+                    return Some(Task::Together(state.take_sharers()));
+                }
+                if let Some(log) = state.pop() {
                     return Some(Task::One(log));
                 }
                 if state.stopped {
@@ -235,6 +246,36 @@ impl Queue {
             }
             self.not_empty.wait(&mut state);
         }
+    }
+}
+
+impl QueueState {
+    fn push(&mut self, log: Arc<Log>) {
+        self.sharers += usize::from(log.syncs_volume());
+        self.logs.push_back(log);
+    }
+
+    fn pop(&mut self) -> Option<Arc<Log>> {
+        let log = self.logs.pop_front()?;
+        self.sharers -= usize::from(log.syncs_volume());
+        Some(log)
+    }
+
+    /// The first that is flushed by itself in any case.
+    fn pop_alone(&mut self) -> Option<Arc<Log>> {
+        if self.logs.len() == self.sharers {
+            return None; // as nearly always
+        }
+        let at = self.logs.iter().position(|log| !log.syncs_volume())?;
+        self.logs.remove(at)
+    }
+
+    /// All that one sync of their volume may flush.
+    fn take_sharers(&mut self) -> Vec<Arc<Log>> {
+        self.sharers = 0;
+        let (sharers, others): (Vec<_>, Vec<_>) = self.logs.drain(..).partition(|log| log.syncs_volume());
+        self.logs = others.into();
+        sharers
     }
 }
 

@@ -1,7 +1,8 @@
 //! The real disk: `std::fs` and the vectored calls of the kernel.
 //!
 //! Invariants: a write is retried until all of it is written or the kernel reports an error; a read is short only at the
-//! end of the file. Files are created readable by owner and group only: they hold other people's data.
+//! end of the file. Files are created readable by owner and group only: they hold other people's data. A volume is synced
+//! with one call only where that call is known to make everything durable, and to say so where it did not.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,7 +18,7 @@ use std::{
 
 use ottla_disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 use ottla_types::Millis;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, StatVfsMountFlags};
 
 /// Owner reads and writes, group reads.
 const FILE_MODE: u32 = 0o640;
@@ -88,7 +89,21 @@ impl Disk for StdDisk {
     /// The descriptor is a new one each time. That loses no error: what nobody has been told of, the kernel tells the next
     /// who asks.
     fn sync_volume(&self, dir: &Path) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(File::open(dir)?)?)
+        let dir = File::open(dir)?;
+        let volume = volume_sync::of(&dir)?.ok_or(io::ErrorKind::Unsupported)?;
+        rustix::fs::syncfs(&dir)?;
+        if volume.wants_flush() {
+            dir.sync_all()?;
+        }
+        // A file system that failed and made itself read-only has nothing to sync any more, and syncs that with success.
+        if rustix::fs::fstatvfs(&dir)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
+    }
+
+    fn syncs_volume(&self, dir: &Path) -> bool {
+        File::open(dir).is_ok_and(|dir| volume_sync::of(&dir).is_ok_and(|volume| volume.is_some()))
     }
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
@@ -171,6 +186,8 @@ impl DiskFile for StdFile {
         Some(self.0.as_fd())
     }
 }
+
+mod volume_sync;
 
 #[cfg(test)]
 mod tests;

@@ -92,6 +92,10 @@ impl Disk for WatchedDisk {
         self.disk.sync_volume(dir)
     }
 
+    fn syncs_volume(&self, dir: &Path) -> bool {
+        self.disk.syncs_volume(dir)
+    }
+
     fn space(&self, dir: &Path) -> io::Result<Space> {
         self.watch(dir, Work::Other, |disk| disk.space(dir))
     }

@@ -3,7 +3,14 @@
 
 #![allow(clippy::unwrap_used)] // a test
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+};
 
 use ottla_log::{FlushError, Identity, Log, LogConfig, LogDirs, LogDirsConfig, LogState, Origin};
 use ottla_records::{BatchBuilder, BatchHeader, CheckedBatch, HEADER_LEN};
@@ -15,10 +22,14 @@ const NOW: Millis = Millis(1_700_000_000_000);
 const PARTITIONS: i32 = 3;
 
 fn open(disk: &SimDisk) -> Option<LogDirs> {
+    open_with_threads(disk, 0)
+}
+
+fn open_with_threads(disk: &SimDisk, flush_threads: usize) -> Option<LogDirs> {
     let identity =
         Identity { cluster_id: "c".to_owned(), node_id: BrokerId(1), new_directory_ids: vec![Uuid([1; 16])] };
     let settings =
-        LogDirsConfig { flush_threads: 0, open_files_max: 4, delete_delay_ms: 0, ..LogDirsConfig::default() };
+        LogDirsConfig { flush_threads, open_files_max: 4, delete_delay_ms: 0, ..LogDirsConfig::default() };
     let config = LogConfig { segment_bytes: 4000, index_interval_bytes: 300, ..LogConfig::default() };
     let paths = [PathBuf::from("/data")];
     LogDirs::open(Arc::new(disk.clone()), &paths, &identity, settings, Arc::new(config), NOW).ok().map(|found| found.0)
@@ -54,7 +65,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let disk = SimDisk::new(7);
+        Self::on(SimDisk::new(7))
+    }
+
+    fn on(disk: SimDisk) -> Self {
         let dirs = open(&disk).unwrap();
         let logs = (0..PARTITIONS).map(|index| dirs.create(&partition(index), Uuid([2; 16]), NOW).unwrap()).collect();
         Self { disk, dirs, logs, told: Told::default() }
@@ -167,4 +181,47 @@ fn a_sync_of_the_volume_that_fails_is_answered_to_each_by_its_own_files() {
         let left = world.disk.power_cut();
         world.check(left, &format!("sync {failing} failed"));
     }
+}
+
+/// A disk that has no sync of its volume, and how many were tried all the same.
+fn without_shared_syncs() -> (SimDisk, Arc<AtomicUsize>) {
+    let (disk, tried) = (SimDisk::new(7), Arc::<AtomicUsize>::default());
+    disk.set_volume_syncs(false);
+    let count = Arc::clone(&tried);
+    disk.inject(move |operation| {
+        count.fetch_add(usize::from(operation.kind == OperationKind::SyncVolume), Ordering::Relaxed);
+        None
+    });
+    (disk, tried)
+}
+
+#[test]
+fn where_the_volume_cannot_be_synced_each_is_flushed_by_its_own_files() {
+    let (disk, tried) = without_shared_syncs();
+    let world = World::on(disk);
+    world.run();
+    assert_eq!(tried.load(Ordering::Relaxed), 0, "the volume was synced");
+    let told = world.told.lock().clone();
+    assert!(told.len() > 10 && told.iter().all(|(.., result)| result.is_ok()), "{told:?}");
+    let left = world.disk.power_cut();
+    world.check(left, "a volume that cannot be synced");
+}
+
+#[test]
+fn nor_is_it_by_the_threads_that_flush() {
+    let (disk, tried) = without_shared_syncs();
+    let dirs = open_with_threads(&disk, 2).unwrap();
+    let logs: Vec<_> =
+        (0..PARTITIONS).map(|index| dirs.create(&partition(index), Uuid([2; 16]), NOW).unwrap()).collect();
+    for _ in 0..50 {
+        let (told, results) = mpsc::channel();
+        for log in &logs {
+            let to = log.append(&batch(100), LeaderEpoch(0), Origin::Client, NOW).unwrap().last_offset;
+            let told = told.clone();
+            log.when_flushed(Offset(to.0 + 1), Box::new(move |result| drop(told.send(result))));
+        }
+        drop(told);
+        assert_eq!(results.iter().filter(Result::is_ok).count(), PARTITIONS as usize);
+    }
+    assert_eq!(tried.load(Ordering::Relaxed), 0, "the volume was synced");
 }

@@ -97,6 +97,8 @@ struct DataDir {
     id: Uuid,
     partitions: AtomicUsize,
     health: Arc<DirHealth>,
+    /// Whether its volume can be synced with one call.
+    syncs_volume: bool,
     closed_in_epoch: Option<BrokerEpoch>,
     stored: Mutex<Stored>,
     /// Bytes that are kept for a full disk.
@@ -205,6 +207,7 @@ impl LogDirs {
             flusher: Arc::clone(&self.flusher),
             deletions: Arc::clone(&self.deletions),
             health: Arc::clone(&self.dirs[at].health),
+            syncs_volume: self.dirs[at].syncs_volume,
         }
     }
 

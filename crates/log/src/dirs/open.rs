@@ -228,6 +228,7 @@ impl DataDir {
             id,
             partitions: AtomicUsize::new(0),
             health,
+            syncs_volume: false,
             closed_in_epoch: None,
             stored: Mutex::default(),
             reserve: AtomicU64::new(0),
@@ -339,11 +340,16 @@ fn open_dir(
         }
     }
     let closed_in_epoch: Option<BrokerEpoch> = clean_shutdown::read(disk, path)?;
+    let syncs_volume = disk.syncs_volume(path);
+    if !syncs_volume {
+        tracing::info!(path = %path.display(), "the volume cannot be synced as a whole: what is flushed is flushed file by file");
+    }
     let data = DataDir {
         path: path.into(),
         id,
         partitions: AtomicUsize::new(found.len()),
         health: Arc::clone(health),
+        syncs_volume,
         closed_in_epoch,
         stored: Mutex::new(Stored::default()),
         reserve: AtomicU64::new(0),

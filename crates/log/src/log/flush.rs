@@ -126,6 +126,11 @@ impl Log {
         self.dir.parent().unwrap_or(&self.dir)
     }
 
+    /// Whether this log's flush may be one sync of its volume.
+    pub(crate) fn syncs_volume(&self) -> bool {
+        self.env.syncs_volume
+    }
+
     /// Whether all that was written to the volume is durable now.
     pub(crate) fn sync_volume(&self) -> bool {
         let synced = self.disk().sync_volume(self.volume());

@@ -58,6 +58,8 @@ pub(crate) struct LogEnv {
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) deletions: Arc<Deletions>,
     pub(crate) health: Arc<DirHealth>,
+    /// Whether the volume can be synced with one call for many logs.
+    pub(crate) syncs_volume: bool,
 }
 
 /// Whether a log can be used.

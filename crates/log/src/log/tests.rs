@@ -58,7 +58,8 @@ impl Bed {
 
 pub(crate) fn log_env(disk: Arc<dyn Disk>) -> LogEnv {
     let (flusher, deletions) = (Arc::new(Flusher::start(0).unwrap()), Arc::new(Deletions::new(0)));
-    LogEnv { handles: HandleCache::new(disk, 8), flusher, deletions, health: crate::health::DirHealth::alone() }
+    let health = crate::health::DirHealth::alone();
+    LogEnv { handles: HandleCache::new(disk, 8), flusher, deletions, health, syncs_volume: false }
 }
 
 pub(crate) fn partition() -> TopicPartition {

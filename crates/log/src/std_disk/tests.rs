@@ -77,3 +77,11 @@ fn it_keeps_the_contract_of_every_disk() {
         (Arc::new(StdDisk), path)
     });
 }
+
+#[test]
+fn a_volume_of_an_unknown_kind_is_not_synced_and_says_so() {
+    let proc = Path::new("/proc");
+    assert!(!StdDisk.syncs_volume(proc));
+    assert_eq!(StdDisk.sync_volume(proc).unwrap_err().kind(), io::ErrorKind::Unsupported);
+    assert!(!StdDisk.syncs_volume(Path::new("/nowhere")));
+}

@@ -53,6 +53,7 @@ impl SimDisk {
             total,
             used,
             short_reads: false,
+            volume_syncs: true,
             locked: Vec::new(),
             name_changes: 0,
             committed: BTreeSet::new(),
@@ -79,6 +80,7 @@ impl SimDisk {
         let used = forget_handles(&world.root);
         let next = Self::from_tree(world.root.clone(), world.dice.clone(), world.total, used);
         let mut next_world = next.0.lock();
+        next_world.volume_syncs = world.volume_syncs;
         next_world.name_changes = world.name_changes;
         next_world.committed = world.committed.clone();
         drop(next_world);
@@ -90,7 +92,9 @@ impl SimDisk {
         world.faults.crashed = true;
         let mut survivors = Survivors::new(loss, world.committed.clone());
         let root = survivors.dir(&world.root);
-        Self::from_tree(root, dice, world.total, survivors.used)
+        let next = Self::from_tree(root, dice, world.total, survivors.used);
+        next.0.lock().volume_syncs = world.volume_syncs;
+        next
     }
 
     /// The `number`th operation (see [`operations`](Self::operations)) fails.
@@ -134,6 +138,11 @@ impl SimDisk {
     /// Gives the volume a size, bytes; files take whole pages of 4096. A size below what is used means: full.
     pub fn set_space(&self, total: u64) {
         self.0.lock().total = total;
+    }
+
+    /// Whether the volume can be synced with one call, as it can at first.
+    pub fn set_volume_syncs(&self, on: bool) {
+        self.0.lock().volume_syncs = on;
     }
 
     /// Whether `read_at` may give fewer bytes than there are. That breaks the contract of [`DiskFile::read_at`]; it is
@@ -212,6 +221,10 @@ impl Disk for SimDisk {
 
     fn sync_volume(&self, dir: &Path) -> io::Result<()> {
         self.0.lock().sync_volume(dir)
+    }
+
+    fn syncs_volume(&self, _dir: &Path) -> bool {
+        self.0.lock().volume_syncs
     }
 
     fn space(&self, _dir: &Path) -> io::Result<Space> {

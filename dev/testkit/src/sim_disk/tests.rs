@@ -63,6 +63,22 @@ fn it_is_a_disk() {
 }
 
 #[test]
+fn it_is_a_disk_whose_volume_is_not_synced_as_a_whole() {
+    disk_contract(|| {
+        let disk = disk();
+        disk.set_volume_syncs(false);
+        (Arc::new(disk), dir().to_owned())
+    });
+    let disk = disk();
+    disk.set_volume_syncs(false);
+    write(&*durable(&disk, "a", b"old"), b"new", 0);
+    assert!(disk.sync_volume(dir()).is_err());
+    let left = disk.power_cut();
+    assert_eq!(content(&left, "a").unwrap(), b"old", "nothing was synced");
+    assert!(!left.syncs_volume(dir()), "a crash makes no other disk of it");
+}
+
+#[test]
 fn what_was_synced_survives_every_crash() {
     let build = || {
         let disk = disk();

@@ -17,6 +17,7 @@ pub(super) struct World {
     pub(super) total: u64,
     pub(super) used: u64,
     pub(super) short_reads: bool,
+    pub(super) volume_syncs: bool,
     pub(super) locked: Vec<Arc<FileNode>>,
     pub(super) name_changes: u64,
     pub(super) committed: BTreeSet<u64>,
@@ -127,6 +128,7 @@ impl World {
         find_dir(&self.root, &parts(path)?)?;
         let root = Arc::clone(&self.root);
         match self.faults.admit(OperationKind::SyncVolume, path) {
+            Ok(_) if !self.volume_syncs => Err(io::ErrorKind::Unsupported.into()),
             Ok(admitted) => {
                 self.settle_below(&root);
                 admitted.finish(())
