@@ -87,6 +87,8 @@ pub struct LogDirsConfig {
     pub recovery_threads_per_dir: usize,
     /// `log.segment.delete.delay.ms`: how long the directory of a deleted partition stays.
     pub delete_delay_ms: i64,
+    /// How long the checkpoint of a directory may sync file by file; what is expected to take longer is one sync of the volume.
+    pub checkpoint_syncs_ms: u64,
     /// Ids of directories whose records the operator has given up: partitions of theirs begin anew elsewhere.
     pub given_up: Vec<Uuid>,
 }
@@ -98,6 +100,7 @@ impl Default for LogDirsConfig {
             flush_threads: 4,
             recovery_threads_per_dir: 2,
             delete_delay_ms: 60_000,
+            checkpoint_syncs_ms: 2000,
             given_up: Vec::new(),
         }
     }

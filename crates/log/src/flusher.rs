@@ -11,7 +11,7 @@
 //! Invariants: every waiter is answered exactly once, when its offset is durable, or cannot become so; a callback runs
 //! on a flushing thread (or on the caller's, when nothing needs to be flushed) and outside of any lock.
 
-mod pace;
+pub(crate) mod pace;
 
 use std::{
     collections::{BTreeMap, VecDeque},

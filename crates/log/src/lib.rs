@@ -27,6 +27,7 @@ mod producer_state;
 mod retention;
 mod segment;
 mod std_disk;
+mod unsynced;
 mod watched_disk;
 
 pub use self::{

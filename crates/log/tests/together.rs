@@ -28,8 +28,7 @@ fn open(disk: &SimDisk) -> Option<LogDirs> {
 fn open_with_threads(disk: &SimDisk, flush_threads: usize) -> Option<LogDirs> {
     let identity =
         Identity { cluster_id: "c".to_owned(), node_id: BrokerId(1), new_directory_ids: vec![Uuid([1; 16])] };
-    let settings =
-        LogDirsConfig { flush_threads, open_files_max: 4, delete_delay_ms: 0, ..LogDirsConfig::default() };
+    let settings = LogDirsConfig { flush_threads, open_files_max: 4, delete_delay_ms: 0, ..LogDirsConfig::default() };
     let config = LogConfig { segment_bytes: 4000, index_interval_bytes: 300, ..LogConfig::default() };
     let paths = [PathBuf::from("/data")];
     LogDirs::open(Arc::new(disk.clone()), &paths, &identity, settings, Arc::new(config), NOW).ok().map(|found| found.0)
@@ -218,7 +217,7 @@ fn nor_is_it_by_the_threads_that_flush() {
         for log in &logs {
             let to = log.append(&batch(100), LeaderEpoch(0), Origin::Client, NOW).unwrap().last_offset;
             let told = told.clone();
-            log.when_flushed(Offset(to.0 + 1), Box::new(move |result| drop(told.send(result))));
+            log.when_flushed(Offset(to.0 + 1), Box::new(move |result| told.send(result).unwrap()));
         }
         drop(told);
         assert_eq!(results.iter().filter(Result::is_ok).count(), PARTITIONS as usize);

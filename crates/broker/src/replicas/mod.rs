@@ -235,9 +235,13 @@ impl Replicas {
             self.metrics.forget_topic(topic.name.as_str());
         }
         drop(topics);
-        for partition in topic.partitions() {
-            partition.delete();
+        let partitions = topic.partitions();
+        partitions.iter().for_each(|partition| partition.give_up());
+        let ids: Vec<_> = partitions.iter().map(|partition| partition.id.clone()).collect();
+        for (partition, error) in self.dirs.delete_all(&ids, self.clock.now()) {
+            tracing::warn!(%partition, %error, "a deleted partition's directory remains");
         }
+        partitions.iter().for_each(|partition| partition.is_gone());
     }
 }
 

@@ -359,11 +359,13 @@ impl Partition {
         if self.dirs.contains(&self.id) { Ok(()) } else { self.log().map(drop) }
     }
 
-    pub(super) fn delete(&self) {
+    /// Its directory is about to be deleted.
+    pub(super) fn give_up(&self) {
         self.leads.store(false, Ordering::Release);
-        if let Err(error) = self.dirs.delete(&self.id, self.clock.now()) {
-            tracing::warn!(partition = %self.id, %error, "a deleted partition's directory remains");
-        }
+    }
+
+    /// Who waits for its records is told that there are none.
+    pub(super) fn is_gone(&self) {
         self.waits.data_arrived((self.topic_id, self.id.partition));
     }
 }

@@ -61,6 +61,32 @@ pub(crate) fn write_atomic(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Re
     path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
 }
 
+/// Writes a file that is to take the place of `path`, beside it and without flushing it; [`name_unnamed`] does the rest once
+/// somebody has. Not the file that [`write_atomic`] goes through, so that both may be under way.
+///
+/// # Errors
+/// As the file system says; `path` is as it was.
+pub(crate) fn write_unnamed(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unnamed = unnamed(path);
+    write_plain(disk, &unnamed, bytes).inspect_err(|_| {
+        let _ = disk.remove_file(&unnamed); // on a full disk it would take the room of what is tried next
+    })
+}
+
+/// Replaces `path` by what [`write_unnamed`] wrote. That is so after a crash once the directory was flushed.
+///
+/// # Errors
+/// As the file system says; the old file is then still there.
+pub(crate) fn name_unnamed(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.rename(&unnamed(path), path)
+}
+
+fn unnamed(path: &Path) -> PathBuf {
+    let mut unnamed = path.as_os_str().to_owned();
+    unnamed.push(".next");
+    unnamed.into()
+}
+
 /// Writes `path` in place without flushing it: for what can be known for torn and made again.
 ///
 /// # Errors

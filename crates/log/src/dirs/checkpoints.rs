@@ -1,16 +1,18 @@
 //! The checkpoints of a directory: recovery points, log starts, high watermarks, ends of compaction.
 
 use std::{
+    collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     sync::Arc,
+    time::Duration,
 };
 
 use ottla_disk::is_full;
 use ottla_types::{Millis, Offset, TopicPartition};
 
-use super::{DataDir, LogDirs, slot::Slot};
-use crate::{CutError, Expired, Log, checkpoint::offsets::OffsetCheckpoint};
+use super::{DataDir, LogDirs, durable::Waiting, slot::Slot};
+use crate::{CutError, Expired, Log, LogState, checkpoint::offsets::OffsetCheckpoint};
 
 /// Fingerprints of what the checkpoint files hold, so that nothing is written when nothing changed.
 #[derive(Debug, Default)]
@@ -35,6 +37,7 @@ impl LogDirs {
 
     /// The same for one directory, number `at`.
     pub(super) fn checkpoint_dir(&self, at: usize, dir: &DataDir) -> io::Result<()> {
+        let _one_at_a_time = dir.checkpointing.lock();
         // Kept from being stored by a full disk it would keep segments that are to go.
         let (points, starts) = self.with_reserve(dir, || self.gather(at))?;
         let (copies, copy_starts) = self.with_reserve(dir, || self.gather_copies(at))?;
@@ -141,16 +144,20 @@ impl LogDirs {
         result
     }
 
-    /// Recovery points and log starts; a log that was not opened keeps what it had.
+    /// Recovery points and log starts, for which everything beside the logs is durable; a log that was not opened keeps what it
+    /// had.
     fn gather(&self, at: usize) -> io::Result<(Entries, Entries)> {
-        let mut points = Entries::new();
-        let mut starts = Entries::new();
+        let (mut points, mut starts) = (Entries::new(), Entries::new());
+        let mut waiting = Vec::new();
         for slot in self.slots_in(at) {
             let start = slot.start();
             let (point, log_start) = match slot.loaded() {
                 // What was not flushed is scanned after a crash, whatever the files beside it say: they wait until it is.
                 Some(log) if log.flushed() == log.recovery_point() => (log.recovery_point(), log.log_start()),
-                Some(log) => (log.persist_side_files()?, log.log_start()),
+                Some(log) => match write_side_files(log, &mut waiting) {
+                    Err(error) if was_taken_away(log, &error) => continue,
+                    point => (point?, log.log_start()),
+                },
                 None => (start.recovery_point, start.log_start),
             };
             points.push((slot.partition().clone(), point));
@@ -158,23 +165,44 @@ impl LogDirs {
                 starts.push((slot.partition().clone(), log_start));
             }
         }
+        let gone = self.sync_side_files(at, waiting)?;
+        points.retain(|(partition, _)| !gone.contains(partition));
+        starts.retain(|(partition, _)| !gone.contains(partition));
         Ok((points, starts))
     }
 
     /// The same of the copies that moves make: with the next name of its folder a copy is the partition.
     fn gather_copies(&self, at: usize) -> io::Result<(Entries, Entries)> {
         let (mut points, mut starts) = (Entries::new(), Entries::new());
+        let mut waiting = Vec::new();
         for (partition, log, _) in self.copies_in(at) {
             let is_here = self.slot(&partition).is_some_and(|slot| slot.dir_index() == at);
             if is_here || !log.is_online() {
                 continue;
             }
-            points.push((partition.clone(), log.persist_side_files()?));
+            points.push((partition.clone(), write_side_files(&log, &mut waiting)?));
             if log.log_start() > Offset::ZERO {
                 starts.push((partition, log.log_start()));
             }
         }
+        self.sync_side_files(at, waiting)?;
         Ok((points, starts))
+    }
+
+    /// On this thread alone: nobody waits for it, and appends go on meanwhile. Partitions that were deleted in the meantime.
+    fn sync_side_files(&self, at: usize, waiting: Vec<Waiting>) -> io::Result<HashSet<TopicPartition>> {
+        let bearable = Duration::from_millis(self.settings.checkpoint_syncs_ms);
+        self.make_durable(&self.dirs[at], 1, bearable, &waiting);
+        let mut gone = HashSet::new();
+        for waiting in waiting {
+            let log = Arc::clone(&waiting.log);
+            match waiting.into_error() {
+                None => {}
+                Some(error) if was_taken_away(&log, &error) => drop(gone.insert(log.partition().clone())),
+                Some(error) => return Err(error),
+            }
+        }
+        Ok(gone)
     }
 
     fn store(
@@ -198,4 +226,19 @@ impl LogDirs {
     pub(super) fn slots_in(&self, at: usize) -> Vec<Arc<Slot>> {
         self.partitions.read().values().filter(|slot| slot.dir_index() == at).cloned().collect()
     }
+}
+
+/// The recovery point of `log` once what is added to `waiting` is durable.
+fn write_side_files(log: &Arc<Log>, waiting: &mut Vec<Waiting>) -> io::Result<Offset> {
+    let written = log.write_side_files()?;
+    let point = written.to;
+    if !written.is_durable() {
+        waiting.push(Waiting::new(Arc::clone(log), written));
+    }
+    Ok(point)
+}
+
+/// Whether an error comes of the partition's deletion, which renames its folder.
+fn was_taken_away(log: &Log, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound && log.state() == LogState::Closed
 }

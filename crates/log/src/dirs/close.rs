@@ -1,13 +1,21 @@
 //! The clean stop: after it nothing needs to be scanned.
+//!
+//! In this order: every log writes what a start needs, that is synced, the checkpoints are stored, the directory is marked. Invariant:
+//! neither a checkpoint nor the mark says anything of what is not durable yet.
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use ottla_types::BrokerEpoch;
+use ottla_types::{BrokerEpoch, TopicPartition};
+use parking_lot::Mutex;
 
-use super::{LogDirs, open::for_each_parallel};
+use super::{LogDirs, durable::Waiting, open::for_each_parallel, slot::Slot};
 use crate::checkpoint::clean_shutdown;
 
 impl LogDirs {
@@ -38,19 +46,40 @@ impl LogDirs {
 
     /// Whether all logs of the directory are closed and whole.
     fn close_logs(&self, at: usize) -> bool {
-        let slots = self.slots_in(at);
+        let (dir, threads) = (&self.dirs[at], self.settings.flush_threads.max(1));
+        let _no_checkpoint = dir.checkpointing.lock();
         let clean = AtomicBool::new(true);
-        for_each_parallel(self.settings.flush_threads.max(1), &slots, |slot| {
-            let Some(log) = slot.loaded() else {
-                // Not opened: as it was. That is closed, unless a crash came before and it could not be recovered.
-                clean.fetch_and(slot.start().clean, Ordering::AcqRel);
-                return;
-            };
-            if let Err(error) = log.close() {
-                tracing::error!(partition = %slot.partition(), %error, "a log was not closed");
-                clean.store(false, Ordering::Release);
-            }
+        let waiting = Mutex::new(Vec::new());
+        for_each_parallel(threads, &self.slots_in(at), |slot| {
+            clean.fetch_and(begin_close(slot, &waiting), Ordering::AcqRel);
         });
-        clean.into_inner()
+        let waiting = waiting.into_inner();
+        let volume_failed = self.make_durable(dir, threads, Duration::ZERO, &waiting);
+        for_each_parallel(threads, &waiting, |waiting| waiting.log.end_close(waiting.is_durable()));
+        for closed in &waiting {
+            closed.error().into_iter().for_each(|error| tell(closed.log.partition(), error));
+        }
+        clean.into_inner() && !volume_failed && waiting.iter().all(Waiting::is_durable)
     }
+}
+
+/// Whether the log of `slot` is whole as far as can be seen before it is synced.
+fn begin_close(slot: &Slot, waiting: &Mutex<Vec<Waiting>>) -> bool {
+    // Not opened: as it was. That is closed, unless a crash came before and it could not be recovered.
+    let Some(log) = slot.loaded() else { return slot.start().clean };
+    match log.begin_close() {
+        Ok(written) => {
+            let begun = written.map(|written| Waiting::new(Arc::clone(log), written));
+            waiting.lock().extend(begun);
+            true
+        }
+        Err(error) => {
+            tell(slot.partition(), &error);
+            false
+        }
+    }
+}
+
+fn tell(partition: &TopicPartition, error: &io::Error) {
+    tracing::error!(%partition, %error, "a log was not closed");
 }

@@ -9,6 +9,7 @@
 mod checkpoints;
 mod cleaning;
 mod close;
+mod durable;
 mod moves;
 mod name;
 mod open;
@@ -48,7 +49,7 @@ use crate::{
     LoadError, Log, LogConfig, LogDirsConfig, StartPoint,
     checkpoint::{CheckpointError, partition_metadata},
     deletions::{Deletions, Fate},
-    flusher::Flusher,
+    flusher::{Flusher, pace::Pace},
     handles::HandleCache,
     health::{DirHealth, Listener},
     log::LogEnv,
@@ -88,6 +89,8 @@ pub struct LogDirs {
     ambiguous: Mutex<HashSet<TopicPartition>>,
     strays: AtomicUsize,
     cleaning: Cleaning,
+    /// What it costs to sync what logs have beside their segments.
+    side_pace: Mutex<Pace>,
 }
 
 /// One data directory.
@@ -101,6 +104,8 @@ struct DataDir {
     syncs_volume: bool,
     closed_in_epoch: Option<BrokerEpoch>,
     stored: Mutex<Stored>,
+    /// Held from where it is seen what a checkpoint is to say until it is stored.
+    checkpointing: Mutex<()>,
     /// Bytes that are kept for a full disk.
     reserve: AtomicU64,
     /// None where it could not be opened.
@@ -390,6 +395,29 @@ impl LogDirs {
     /// # Errors
     /// The partition is not here, or the disk failed.
     pub fn delete(&self, partition: &TopicPartition, now: Millis) -> Result<(), CreateError> {
+        let at = self.retire(partition, now)?;
+        Ok(self.disk().sync_dir(&self.dirs[at].path)?)
+    }
+
+    /// As [`LogDirs::delete`] for each of them, with one sync of a directory for all of its partitions; those that failed.
+    pub fn delete_all(&self, partitions: &[TopicPartition], now: Millis) -> Vec<(TopicPartition, CreateError)> {
+        let (mut touched, mut failed) = (HashSet::new(), Vec::new());
+        for partition in partitions {
+            match self.retire(partition, now) {
+                Ok(at) => drop(touched.insert(at)),
+                Err(error) => failed.push((partition.clone(), error)),
+            }
+        }
+        for dir in touched.into_iter().map(|at| &self.dirs[at]) {
+            if let Err(error) = self.disk().sync_dir(&dir.path) {
+                tracing::warn!(path = %dir.path.display(), %error, "deleted partitions may be there again after a crash");
+            }
+        }
+        failed
+    }
+
+    /// Gives the directory of a partition the name of one that is to be removed; the number of the one that it lies in.
+    fn retire(&self, partition: &TopicPartition, now: Millis) -> Result<usize, CreateError> {
         self.give_up_move(partition, now);
         let (slot, to) = self.take_out(partition, Aside::Deleted)?;
         match slot.loaded() {
@@ -398,8 +426,8 @@ impl LogDirs {
         }
         self.deletions.add_directory(to, now);
         self.forget_cleaning(partition);
-        self.store_clean_offsets(slot.dir_index())?;
-        Ok(())
+        self.forget_clean_offset(&slot)?;
+        Ok(slot.dir_index())
     }
 
     /// Takes a partition out of use that the metadata does not know: what was appended is flushed, and its directory gets
@@ -418,8 +446,14 @@ impl LogDirs {
         self.disk().sync_dir(&self.dirs[slot.dir_index()].path)?;
         self.strays.fetch_add(1, Ordering::AcqRel);
         self.forget_cleaning(partition);
-        self.store_clean_offsets(slot.dir_index())?;
+        self.forget_clean_offset(&slot)?;
         Ok(to)
+    }
+
+    /// Of most partitions nothing is stored, and what is stored of all others need not be looked at.
+    fn forget_clean_offset(&self, slot: &Slot) -> Result<(), CreateError> {
+        let clean_to = slot.loaded().map_or(slot.start().clean_to, |log| log.clean_to());
+        Ok(clean_to.map_or(Ok(()), |_| self.store_clean_offsets(slot.dir_index()))?)
     }
 
     /// Directories that were put aside, now or earlier, and are still there.

@@ -173,6 +173,7 @@ impl LogDirs {
             ambiguous: Mutex::default(),
             strays: AtomicUsize::new(strays),
             cleaning: Cleaning::default(),
+            side_pace: Mutex::default(),
         };
         let recoveries = this.recover(now)?;
         this.forget_clean_stop();
@@ -231,6 +232,7 @@ impl DataDir {
             syncs_volume: false,
             closed_in_epoch: None,
             stored: Mutex::default(),
+            checkpointing: Mutex::default(),
             reserve: AtomicU64::new(0),
             _lock: None,
         }
@@ -352,6 +354,7 @@ fn open_dir(
         syncs_volume,
         closed_in_epoch,
         stored: Mutex::new(Stored::default()),
+        checkpointing: Mutex::default(),
         reserve: AtomicU64::new(0),
         _lock: Some(lock),
     };

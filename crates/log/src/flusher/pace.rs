@@ -12,26 +12,31 @@ const FORGETTING: f64 = 0.98;
 
 /// Costs so far, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     single: Option<f64>,
     shared: Option<f64>,
 }
 
 impl Pace {
     /// One log was flushed by itself.
-    pub(super) fn note_single(&mut self, took: Duration) {
+    pub(crate) fn note_single(&mut self, took: Duration) {
         mix(&mut self.single, took);
     }
 
     /// A volume was synced.
-    pub(super) fn note_shared(&mut self, took: Duration) {
+    pub(crate) fn note_shared(&mut self, took: Duration) {
         mix(&mut self.shared, took);
     }
 
+    /// How many seconds the syncs of `logs` logs are expected to take on `threads` threads, one by one; none where nothing is
+    /// known.
+    pub(crate) fn one_by_one(&self, logs: usize, threads: usize) -> Option<f64> {
+        self.single.map(|single| single * logs as f64 / threads.max(1) as f64)
+    }
+
     /// Whether one sync for `logs` logs is expected to cost less than theirs on `threads` threads.
-    pub(super) fn prefers_shared(&mut self, logs: usize, threads: usize) -> bool {
-        let Some(single) = self.single.filter(|_| logs > 1) else { return false };
-        let one_by_one = single * logs as f64 / threads.max(1) as f64;
+    pub(crate) fn prefers_shared(&mut self, logs: usize, threads: usize) -> bool {
+        let Some(one_by_one) = self.one_by_one(logs, threads).filter(|_| logs > 1) else { return false };
         let shared = self.shared.get_or_insert(0.0);
         let prefers = *shared < one_by_one;
         if !prefers {

@@ -86,12 +86,12 @@ pub(crate) fn walk(file: &dyn DiskFile, mut each: impl FnMut(AbortedTransaction)
     }
 }
 
-/// Cuts the entries whose marker is at `end` or behind it, and what cannot be an entry of the segment at `base`: a
-/// crash may leave zeros where entries were.
+/// Bytes of the entries whose marker lies before `end`, up to what cannot be an entry of the segment at `base`: a crash may
+/// leave zeros where entries were.
 ///
 /// # Errors
 /// As the file system says.
-pub(crate) fn truncate(file: &dyn DiskFile, base: Offset, end: Offset) -> io::Result<()> {
+pub(crate) fn kept(file: &dyn DiskFile, base: Offset, end: Offset) -> io::Result<u64> {
     let mut kept = 0;
     let mut next = base;
     walk(file, |entry| {
@@ -100,5 +100,5 @@ pub(crate) fn truncate(file: &dyn DiskFile, base: Offset, end: Offset) -> io::Re
         next = entry.last_offset.plus(1);
         fits
     })?;
-    file.set_len(kept * ENTRY_LEN as u64)
+    Ok(kept * ENTRY_LEN as u64)
 }

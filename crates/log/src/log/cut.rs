@@ -68,7 +68,7 @@ impl Log {
         self.check_writable()?;
         let before = self.log_start.fetch_max(to.min(self.log_end()).0, Ordering::AcqRel);
         if before < to.0 && self.epochs.write().truncate_from_start(self.log_start()) {
-            self.epochs_dirty.store(true, Ordering::Release);
+            self.unsynced_epochs.note();
         }
         self.high_watermark.fetch_max(self.log_start().0, Ordering::AcqRel);
         Ok(self.log_start())
@@ -236,9 +236,9 @@ impl Log {
 
     /// Epochs and producers as they were when the log ended at `end`.
     fn reload_state(&self, writer: &mut Writer, end: Offset) -> Result<(), WalkError> {
-        self.names_dirty.store(true, Ordering::Release);
+        self.unsynced_names.note();
         let cut = self.epochs.write().truncate_from_end(end);
-        self.epochs_dirty.fetch_or(cut, Ordering::AcqRel);
+        self.unsynced_epochs.note_if(cut);
         self.remove_snapshots(|offset| offset > end)?;
         self.disk().sync_dir(&self.dir)?; // a snapshot that came back after a crash would speak of other batches
         writer.producers = ProducerStates::default();
@@ -299,7 +299,7 @@ impl Log {
         self.publish_unstable(&writer.producers);
     }
 
-    /// Takes the log out of use and gives its directory the name `to`; it can be removed later.
+    /// Takes the log out of use and gives its directory the name `to`, which is not synced; it can be removed later.
     ///
     /// # Errors
     /// As the file system says; the log is closed all the same.
@@ -309,7 +309,6 @@ impl Log {
         let _no_flush = self.flushing.lock();
         let _no_append = self.writer.lock();
         self.close_files();
-        self.disk().rename(&self.dir, to)?;
-        self.dir.parent().map_or(Ok(()), |parent| self.disk().sync_dir(parent))
+        self.disk().rename(&self.dir, to)
     }
 }

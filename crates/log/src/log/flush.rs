@@ -3,11 +3,7 @@
 //! A flush covers what had been appended before it began. After a failed flush nothing that was not durable before can
 //! be relied on (the kernel may have dropped the pages), so the log goes offline and is recovered at its next opening.
 
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io, path::Path, sync::atomic::Ordering};
 
 use ottla_disk::OpenMode;
 use ottla_types::{Millis, Offset};
@@ -15,12 +11,8 @@ use parking_lot::MutexGuard;
 
 use super::{Log, LogState};
 use crate::{
-    checkpoint,
     flusher::Flushed,
-    segment::{
-        Segment,
-        name::{FileKind, file_name},
-    },
+    segment::name::{FileKind, file_name},
 };
 
 /// Why records are not durable.
@@ -170,7 +162,7 @@ impl Log {
     }
 
     /// The segments that hold offsets from `from` to `to`, producer snapshots, and the names of all.
-    fn sync(&self, from: Offset, to: Offset) -> io::Result<()> {
+    pub(super) fn sync(&self, from: Offset, to: Offset) -> io::Result<()> {
         let segments = self.segments.load_full();
         let first = segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
         for segment in segments[first..].iter().take_while(|segment| segment.base() < to) {
@@ -181,94 +173,19 @@ impl Log {
     }
 
     /// The names of new files, and of the directory itself.
-    fn sync_names(&self) -> io::Result<()> {
-        if !self.names_dirty.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let parent = || self.dir.parent().map_or(Ok(()), |parent: &Path| self.disk().sync_dir(parent));
-        let synced = self.disk().sync_dir(&self.dir).and_then(|()| parent());
-        self.names_dirty.fetch_or(synced.is_err(), Ordering::AcqRel);
-        synced
+    pub(super) fn sync_names(&self) -> io::Result<()> {
+        let Some(unsynced) = self.unsynced_names.pending() else { return Ok(()) };
+        self.disk().sync_dir(&self.dir)?;
+        self.dir.parent().map_or(Ok(()), |parent: &Path| self.disk().sync_dir(parent))?;
+        self.unsynced_names.settle(unsynced);
+        Ok(())
     }
 
     pub(crate) fn go_offline(&self) {
         self.worsen(LogState::Offline);
     }
 
-    /// Brings the files beside the segments up to what is flushed: index entries that are only in memory, leader epochs.
-    /// Then the recovery point may be stored. That is what is given back.
-    ///
-    /// # Errors
-    /// As the file system says; the old recovery point holds then.
-    pub(crate) fn persist_side_files(&self) -> io::Result<Offset> {
-        let flushed = self.flushed();
-        let writer = self.writer.lock();
-        writer.active.write_indexes()?;
-        drop(writer);
-        self.sync_indexes()?;
-        self.sync_names()?; // index files are created when their first entries are written
-        self.persist_epochs()?;
-        Ok(flushed)
-    }
-
-    pub(super) fn persist_epochs(&self) -> io::Result<()> {
-        if !self.epochs_dirty.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let entries = self.epochs();
-        let written = checkpoint::epochs::write(self.disk(), &self.dir, &entries);
-        self.epochs_dirty.fetch_or(written.is_err(), Ordering::AcqRel);
-        written
-    }
-
-    /// Flushes everything, writes all that a restart needs to scan nothing, and closes the files. Nothing is appended from
-    /// the beginning of this call on.
-    ///
-    /// # Errors
-    /// As the file system says, or the log is offline or damaged; the next start must then recover.
-    pub fn close(&self) -> io::Result<()> {
-        let before = self.state();
-        if before == LogState::Closed {
-            return Ok(());
-        }
-        let writer = self.writer.lock(); // who appends right now is waited for
-        self.worsen(LogState::Closed);
-        drop(writer);
-        let closed = match before {
-            LogState::Online => self.write_closing_files(),
-            _ => Err(io::Error::other("the log is not whole")),
-        };
-        if closed.is_ok() {
-            self.flush_waiters.answer(self.flushed());
-        }
-        self.flush_waiters.fail(FlushError::Closed);
-        self.close_files();
-        closed
-    }
-
-    fn write_closing_files(&self) -> io::Result<()> {
-        let _one_at_a_time = self.flushing.lock();
-        let log_end = self.log_end();
-        let mut writer = self.writer.lock();
-        writer.active.finish_indexes()?;
-        self.write_snapshot(&mut writer, log_end)?;
-        drop(writer);
-        self.sync_indexes()?;
-        self.sync(self.flushed().min(log_end), log_end)?;
-        self.flushed.store(log_end.0, Ordering::Release);
-        self.persist_epochs()
-    }
-
-    /// Indexes: after a clean stop they are trusted.
-    fn sync_indexes(&self) -> io::Result<()> {
-        for segment in self.segments.load().iter() {
-            let synced = segment.sync_indexes()?;
-            self.names_dirty.fetch_or(synced, Ordering::AcqRel);
-        }
-        Ok(())
-    }
-
-    fn sync_snapshots(&self) -> io::Result<()> {
+    pub(super) fn sync_snapshots(&self) -> io::Result<()> {
         let written = std::mem::take(&mut *self.snapshots_dirty.lock());
         for at in written {
             let path = self.dir.join(file_name(at, FileKind::Snapshot));
@@ -279,10 +196,5 @@ impl Log {
             }
         }
         Ok(())
-    }
-
-    /// Closes the open files; what uses them later opens them again.
-    pub fn close_files(&self) {
-        self.segments.load().iter().for_each(|segment: &Arc<Segment>| segment.close());
     }
 }

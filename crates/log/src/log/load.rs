@@ -8,7 +8,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU8},
+        atomic::{AtomicI64, AtomicU8},
     },
 };
 
@@ -31,6 +31,7 @@ use crate::{
         name::{FileKind, file_name, parse_file_name},
         walk::{Placed, WalkError},
     },
+    unsynced::Changes,
 };
 
 /// Largest control batch whose record is read; markers have 78 bytes.
@@ -133,7 +134,7 @@ struct Loaded {
     producers: ProducerStates,
     snapshot_at: Option<Offset>,
     epochs: LeaderEpochs,
-    epochs_dirty: bool,
+    epochs_changed: bool,
     log_end: Offset,
     log_start: Offset,
     /// Whether there was no log before.
@@ -203,9 +204,9 @@ impl Loading {
         let Recovered { log_end, mut report, epochs: found, reindex_from } = recovered;
         let first = segments.first().map_or(log_end, |segment| segment.base());
         let log_start = self.start.log_start.max(first).min(log_end);
-        let (mut epochs, mut epochs_dirty) = self.load_epochs(&segments, &mut report)?;
-        epochs_dirty |= found.into_iter().fold(false, |news, entry| epochs.assign(entry.epoch, entry.start) | news);
-        epochs_dirty |= epochs.truncate_from_end(log_end.plus(1)) | epochs.truncate_from_start(log_start);
+        let (mut epochs, mut epochs_changed) = self.load_epochs(&segments, &mut report)?;
+        epochs_changed |= found.into_iter().fold(false, |news, entry| epochs.assign(entry.epoch, entry.start) | news);
+        epochs_changed |= epochs.truncate_from_end(log_end.plus(1)) | epochs.truncate_from_start(log_start);
         let before = reindex_from.map_or(log_end, |from| from.min(log_end));
         tidy::remove_snapshots_behind(self, before)?; // of batches that may be others now
         let snapshot = newest_snapshot(self.disk(), &self.dir, before)?;
@@ -222,7 +223,7 @@ impl Loading {
             }
         };
         let created = false;
-        Ok(Loaded { segments, producers, snapshot_at, epochs, epochs_dirty, log_end, log_start, created, report })
+        Ok(Loaded { segments, producers, snapshot_at, epochs, epochs_changed, log_end, log_start, created, report })
     }
 
     /// The epochs of the checkpoint; where it cannot be read, of the batches' own headers.
@@ -292,8 +293,9 @@ impl Loaded {
             clean_to: AtomicI64::new(start.clean_to.map_or(NEVER_CLEANED, |offset| offset.0)),
             dirty_since: AtomicI64::new(if flushed < self.log_end { loading.now.0 } else { Millis::NONE.0 }),
             state: AtomicU8::new(state as u8),
-            names_dirty: AtomicBool::new(self.created || self.report.recovered),
-            epochs_dirty: AtomicBool::new(self.epochs_dirty),
+            unsynced_names: Changes::new(self.created || self.report.recovered),
+            unsynced_epochs: Changes::new(self.epochs_changed),
+            epochs_file: Mutex::default(),
             snapshots_dirty: Mutex::default(),
             flushing: Mutex::default(),
             flush_waiters: crate::flusher::FlushWaiters::default(),

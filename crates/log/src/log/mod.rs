@@ -15,6 +15,7 @@ mod load;
 mod lookup;
 mod read;
 mod roll;
+mod side_files;
 mod swap;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
+        atomic::{AtomicI64, AtomicU8, Ordering},
     },
 };
 
@@ -31,6 +32,7 @@ use ottla_disk::Disk;
 use ottla_types::{LeaderEpoch, Millis, Offset, ProducerId, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 
+pub(crate) use self::side_files::Written;
 pub use self::{
     append::{AppendError, Appended},
     cut::CutError,
@@ -49,6 +51,7 @@ use crate::{
     health::DirHealth,
     producer_state::ProducerStates,
     segment::Segment,
+    unsynced::Changes,
 };
 
 /// What a log needs of its surroundings.
@@ -103,8 +106,12 @@ pub struct Log {
     /// When the oldest record that is not flushed was appended, −1 for none.
     dirty_since: AtomicI64,
     state: AtomicU8,
-    names_dirty: AtomicBool,
-    epochs_dirty: AtomicBool,
+    /// Names of files in the directory, and of the directory itself.
+    unsynced_names: Changes,
+    /// Leader epochs, of which the file knows those that are durable.
+    unsynced_epochs: Changes,
+    /// Held by whoever replaces their file.
+    epochs_file: Mutex<()>,
     /// Producer snapshots that were written and not flushed.
     snapshots_dirty: Mutex<Vec<Offset>>,
     flushing: Mutex<()>,
@@ -292,7 +299,7 @@ impl Log {
             return;
         }
         if self.epochs.write().assign(epoch, start) {
-            self.epochs_dirty.store(true, Ordering::Release);
+            self.unsynced_epochs.note();
         }
     }
 

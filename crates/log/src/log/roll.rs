@@ -3,7 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use ottla_records::BatchHeader;
@@ -67,7 +67,7 @@ impl Log {
         }
         old.finish_indexes()?;
         let next = Arc::new(Segment::create(&self.env.handles, &self.dir, base, now)?);
-        self.names_dirty.store(true, Ordering::Release);
+        self.unsynced_names.note();
         let mut segments = Vec::clone(&self.segments.load());
         if empty {
             segments.pop();
@@ -107,7 +107,7 @@ impl Log {
         write_plain(self.disk(), &self.dir.join(name), &write_snapshot(&writer.producers))?;
         writer.snapshot_at = Some(at);
         self.snapshots_dirty.lock().push(at);
-        self.names_dirty.store(true, Ordering::Release);
+        self.unsynced_names.note();
         Ok(())
     }
 }

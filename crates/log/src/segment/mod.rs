@@ -35,6 +35,7 @@ use crate::{
     cleaner::CleanedSegment,
     handles::{Handle, HandleCache},
     index::{self, Entry, Lookup, offset_index::OffsetEntry, time_index::TimeEntry, txn_index},
+    unsynced::Changes,
 };
 
 /// Why a batch was not written.
@@ -71,7 +72,7 @@ pub(crate) struct Segment {
     sealed: Mutex<Sealed>,
     /// Bytes of the log file that are known to be durable.
     synced: AtomicU64,
-    indexes_synced: AtomicBool,
+    unsynced_indexes: Changes,
 }
 
 impl Segment {
@@ -90,7 +91,7 @@ impl Segment {
             unwritten_aborted: Mutex::default(),
             sealed: Mutex::default(),
             synced: AtomicU64::new(0),
-            indexes_synced: AtomicBool::new(true),
+            unsynced_indexes: Changes::default(),
         }
     }
 
@@ -233,8 +234,9 @@ impl Segment {
 
     fn write_aborted(&self, unwritten: &mut Vec<AbortedTransaction>) -> io::Result<()> {
         while let Some(entry) = unwritten.first() {
-            self.indexes_synced.store(false, Ordering::Release);
-            txn_index::append(&*self.txn_index.get_or_create()?, entry)?;
+            let written = self.txn_index.get_or_create().and_then(|file| txn_index::append(&*file, entry));
+            self.unsynced_indexes.note();
+            written?;
             unwritten.remove(0);
         }
         Ok(())
@@ -443,16 +445,20 @@ impl Segment {
             None => return Ok(()),
         };
         if let Some((bytes, position)) = offsets {
-            self.indexes_synced.store(false, Ordering::Release);
-            self.offset_index.get_or_create()?.write_all_at(&mut [IoSlice::new(&bytes)], position)?;
+            self.write_index(&self.offset_index, &bytes, position)?;
             self.active.lock().iter_mut().for_each(|active| active.offsets.note_written());
         }
         if let Some((bytes, position)) = times {
-            self.indexes_synced.store(false, Ordering::Release);
-            self.time_index.get_or_create()?.write_all_at(&mut [IoSlice::new(&bytes)], position)?;
+            self.write_index(&self.time_index, &bytes, position)?;
             self.active.lock().iter_mut().for_each(|active| active.times.note_written());
         }
         Ok(())
+    }
+
+    fn write_index(&self, index: &Arc<Handle>, bytes: &[u8], position: u64) -> io::Result<()> {
+        let written = index.get_or_create().and_then(|file| file.write_all_at(&mut [IoSlice::new(bytes)], position));
+        self.unsynced_indexes.note();
+        written
     }
 
     /// Adds the last time entry, writes the indexes and creates those files that are missing, as Kafka leaves a segment
@@ -466,8 +472,8 @@ impl Segment {
         }
         for handle in [&self.offset_index, &self.time_index] {
             if handle.get_if_exists()?.is_none() {
-                self.indexes_synced.store(false, Ordering::Release);
                 handle.get_or_create()?;
+                self.unsynced_indexes.note();
             }
         }
         self.write_indexes()
@@ -502,18 +508,19 @@ impl Segment {
     /// # Errors
     /// As the file system says; the next call tries again.
     pub(crate) fn sync_indexes(&self) -> io::Result<bool> {
-        if self.indexes_synced.swap(true, Ordering::AcqRel) {
-            return Ok(false);
+        let Some(unsynced) = self.unsynced_indexes.pending() else { return Ok(false) };
+        for handle in [&self.offset_index, &self.time_index, &self.txn_index] {
+            if let Some(file) = handle.get_if_exists()? {
+                file.sync_data()?;
+            }
         }
-        let handles = [&self.offset_index, &self.time_index, &self.txn_index];
-        let synced = handles.into_iter().try_for_each(|handle| match handle.get_if_exists()? {
-            Some(file) => file.sync_data(),
-            None => Ok(()),
-        });
-        if synced.is_err() {
-            self.indexes_synced.store(false, Ordering::Release);
-        }
-        synced.map(|()| true)
+        self.unsynced_indexes.settle(unsynced);
+        Ok(true)
+    }
+
+    /// What was written to the indexes and how far that is durable.
+    pub(crate) fn unsynced_indexes(&self) -> &Changes {
+        &self.unsynced_indexes
     }
 
     /// What is in the file is durable: so it was found at the start, or a flush said so.

@@ -92,7 +92,7 @@ impl Segment {
     fn rebuild(&self, size: u64, config: &LogConfig, now: Millis) -> Result<Active, WalkError> {
         let file = self.log.get()?;
         for handle in [&self.offset_index, &self.time_index] {
-            handle.get_or_create()?.set_len(0)?;
+            self.cut_index(&*handle.get_or_create()?, 0)?;
         }
         let mut active = Active::new(self.base, now);
         self.note_rest(&*file, &mut active, size, config)?;
@@ -124,7 +124,7 @@ impl Segment {
             if self.time_entry_fits(index::read_entry(&*times, last)?)? {
                 break;
             }
-            times.set_len((last * TimeEntry::LEN) as u64)?;
+            self.cut_index(&*times, (last * TimeEntry::LEN) as u64)?;
         }
         Ok(start)
     }
@@ -150,11 +150,20 @@ impl Segment {
             Err(WalkError::Io(error)) => return Err(error),
             Ok(false) | Err(WalkError::Bad { .. }) => {}
         }
-        index.set_len(0)?;
+        self.cut_index(&*index, 0)?;
         if let Some(times) = self.time_index.get_if_exists()? {
-            times.set_len(0)?;
+            self.cut_index(&*times, 0)?;
         }
         Ok(0)
+    }
+
+    /// A clean stop has to make that durable, or cut entries would come back.
+    fn cut_index(&self, index: &dyn DiskFile, len: u64) -> io::Result<()> {
+        if len < index.len()? {
+            index.set_len(len)?;
+            self.unsynced_indexes.note();
+        }
+        Ok(())
     }
 
     /// Cuts index entries that do not belong to the first `size` bytes of the log or break the order, as a crash may
@@ -165,7 +174,7 @@ impl Segment {
     pub(crate) fn trim_indexes(&self, size: u64, end: Offset) -> io::Result<()> {
         if let Some(file) = self.offset_index.get_if_exists()? {
             let mut last: Option<OffsetEntry> = None;
-            trim::<OffsetEntry>(&*file, |entry| {
+            let kept = kept::<OffsetEntry>(&*file, |entry| {
                 let rises = last.is_none_or(|last| entry.relative > last.relative && entry.position > last.position);
                 let fits = u64::from(entry.position) < size
                     && entry.position > 0
@@ -173,19 +182,21 @@ impl Segment {
                 last = Some(entry);
                 rises && fits
             })?;
+            self.cut_index(&*file, kept)?;
         }
         if let Some(file) = self.time_index.get_if_exists()? {
             let mut last: Option<TimeEntry> = None;
-            trim::<TimeEntry>(&*file, |entry| {
+            let kept = kept::<TimeEntry>(&*file, |entry| {
                 let rises = last.is_none_or(|last| entry.timestamp > last.timestamp && entry.relative > last.relative);
                 last = Some(entry);
                 rises && self.base.plus(i64::from(entry.relative)) < end
             })?;
+            self.cut_index(&*file, kept)?;
         }
         if self.has_txn_index.load(Ordering::Acquire)
             && let Some(file) = self.txn_index.get_if_exists()?
         {
-            txn_index::truncate(&*file, self.base, end)?;
+            self.cut_index(&*file, txn_index::kept(&*file, self.base, end)?)?;
         }
         Ok(())
     }
@@ -203,8 +214,8 @@ impl Segment {
     }
 }
 
-/// Keeps the entries at the front that `keep` says yes to.
-fn trim<E: Entry>(file: &dyn DiskFile, mut keep: impl FnMut(E) -> bool) -> io::Result<()> {
+/// Bytes of the entries at the front that `keep` says yes to.
+fn kept<E: Entry>(file: &dyn DiskFile, mut keep: impl FnMut(E) -> bool) -> io::Result<u64> {
     let len = file.len()?;
     let mut bytes = vec![0; (len as usize).min(CHECK_BLOCK * E::LEN)];
     let mut kept = 0;
@@ -220,7 +231,7 @@ fn trim<E: Entry>(file: &dyn DiskFile, mut keep: impl FnMut(E) -> bool) -> io::R
             break;
         }
     }
-    if kept < len { file.set_len(kept) } else { Ok(()) }
+    Ok(kept)
 }
 
 fn first_batch(file: &dyn DiskFile, size: u64) -> Result<Option<BatchHeader>, WalkError> {

@@ -82,16 +82,21 @@ mod tests {
         ] {
             assert_eq!(Volume::of_type(number), None, "{what}");
         }
-        for (number, volume) in
-            [(0xEF53, Volume::Ext), (0x5846_5342, Volume::Xfs), (0x9123_683E, Volume::Btrfs), (0x0102_1994, Volume::Tmpfs)]
-        {
+        for (number, volume) in [
+            (0xEF53, Volume::Ext),
+            (0x5846_5342, Volume::Xfs),
+            (0x9123_683E, Volume::Btrfs),
+            (0x0102_1994, Volume::Tmpfs),
+        ] {
             assert_eq!(Volume::of_type(number), Some(volume));
         }
     }
 
     #[test]
     fn a_kernel_that_keeps_errors_to_itself_is_not_asked() {
-        for old in ["5.7.19", "5.8.0-arch1", "5.16.20-200.fc35", "4.18.0-553.el8_10.x86_64", "2.6.32", "5", "", "linux", "6.x"] {
+        for old in
+            ["5.7.19", "5.8.0-arch1", "5.16.20-200.fc35", "4.18.0-553.el8_10.x86_64", "2.6.32", "5", "", "linux", "6.x"]
+        {
             assert!(!tells_all_errors(old), "{old}");
         }
         for new in ["5.17.0", "5.17-rc2", "5.18", "6.1.0-37-amd64", "6.18.44-fc", "10.0"] {

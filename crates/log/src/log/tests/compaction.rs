@@ -468,7 +468,7 @@ fn who_reads_during_passes_sees_every_key() {
     for i in 0..20 {
         put(&log, keyed(&[(&format!("k{i}"), Some("0"))]));
     }
-    let done = Arc::new(AtomicBool::new(false));
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (reader, ends) = (Arc::clone(&log), Arc::clone(&done));
     let reading = std::thread::spawn(move || {
         let mut times = 0;
