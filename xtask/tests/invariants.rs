@@ -1,4 +1,4 @@
-//! Every invariant of ARCHITECTURE.md names tests that keep it, and they are there.
+//! Every invariant of ARCHITECTURE.md, and every row of docs/damage.md, names tests that keep it, and they are there.
 
 #![allow(clippy::unwrap_used)] // a test may
 
@@ -70,6 +70,60 @@ fn every_invariant_is_kept_by_tests_that_are_there() {
     let read = |file: &str| std::fs::read_to_string(root.join(file)).ok();
     let wrong: Vec<_> = invariants.iter().flat_map(|paragraph| faults(paragraph, read)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What is wrong with the rows of tables whose last column names tests.
+fn faulty_rows(page: &str, read: impl Fn(&str) -> Option<String>) -> (usize, Vec<String>) {
+    let mut wrong = Vec::new();
+    let mut rows = 0;
+    let tables = page.split("\n\n").filter(|table| table.lines().next().is_some_and(|head| head.ends_with("| test |")));
+    for row in tables.flat_map(|table| table.lines().skip(2)) {
+        rows += 1;
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let checks = checks(cells.last().unwrap());
+        if checks.is_empty() || checks.iter().any(|check| check.names.is_empty()) {
+            wrong.push(format!("{}: no test by name", cells[0]));
+        }
+        let faults = checks.iter().flat_map(|check| missing(check, read(&check.file)));
+        wrong.extend(faults.map(|fault| format!("{}: {fault}", cells[0])));
+    }
+    (rows, wrong)
+}
+
+#[test]
+fn every_row_of_the_page_on_damage_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(root.join("docs/damage.md")).unwrap();
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).ok();
+    let (rows, wrong) = faulty_rows(&page, read);
+    assert!(rows > 30, "only {rows} rows");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let named: Vec<_> = page.lines().flat_map(checks).collect();
+    let folder = root.join("crates/log/tests/damage");
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let of_file = named.iter().filter(|check| check.file.ends_with(&format!("damage/{name}")));
+        let names: Vec<_> = of_file.flat_map(|check| check.names.clone()).collect();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let tests = text.split("#[test]\nfn ").skip(1).filter_map(|test| test.split_once('(')).map(|(name, _)| name);
+        let unnamed: Vec<_> = tests.filter(|test| !names.iter().any(|name| name == test)).collect();
+        assert!(unnamed.is_empty() || ["scrub.rs", "files.rs"].contains(&&*name), "{name}: no row names {unnamed:?}");
+    }
+}
+
+#[test]
+fn a_row_without_its_test_is_named() {
+    let read = |file: &str| (file == "a/tests.rs").then(|| "#[test]\nfn one() {}".to_owned());
+    let page = |cell: &str| {
+        format!("text\n\n| damage | test |\n|---|---|\n| a bit | {cell} |\n\n| other | table |\n|---|---|\n| x | y |")
+    };
+    assert_eq!(faulty_rows(&page("`a/tests.rs` (`one`)"), read), (1, vec![]));
+    assert_eq!(faulty_rows(&page("`a/tests.rs`"), read), (1, vec!["a bit: no test by name".to_owned()]));
+    assert_eq!(
+        faulty_rows(&page("`a/tests.rs` (`two`)"), read),
+        (1, vec!["a bit: a/tests.rs has no test two".to_owned()])
+    );
+    assert_eq!(faulty_rows(&page("none"), read).1.len(), 1);
 }
 
 #[test]

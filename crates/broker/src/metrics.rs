@@ -9,6 +9,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use ottla_log::DamageCounts;
+use ottla_types::TopicPartition;
 use ottla_wire::ApiKey;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -60,6 +62,61 @@ pub(crate) struct CleanerMetrics {
     pub(crate) records_removed: Counter,
     pub(crate) dead_threads: Counter,
     pub(crate) last: CleanerGauges,
+}
+
+/// Counters of the scrub.
+#[derive(Debug, Default)]
+pub(crate) struct ScrubMetrics {
+    pub(crate) rounds: Counter,
+    pub(crate) bytes: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FinderLabel {
+    by: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartitionLabel {
+    topic: String,
+    partition: i32,
+}
+
+/// What is damaged, and what was done about it.
+#[derive(Debug, Default)]
+struct DamageFamilies {
+    places: Family<PartitionLabel, Gauge>,
+    found: Family<FinderLabel, Counter>,
+    indexes_rebuilt: Counter,
+    files_replaced: Counter,
+}
+
+impl DamageFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self::default();
+        let places = "Places of a partition that are known to be damaged, and refused";
+        registry.register("log_damaged_places", places, families.places.clone());
+        registry.register("log_damage_found", "Damaged places that were found", families.found.clone());
+        let rebuilt = "Indexes that did not fit their segment, or were missing, and were made again";
+        registry.register("log_indexes_rebuilt", rebuilt, families.indexes_rebuilt.clone());
+        let replaced = "Checkpoints and producer snapshots that could not be read and were replaced or passed over";
+        registry.register("log_files_replaced", replaced, families.files_replaced.clone());
+        families
+    }
+
+    fn set(&self, counts: &DamageCounts, damaged: &[(TopicPartition, usize)]) {
+        self.places.clear();
+        for (partition, places) in damaged {
+            let label = PartitionLabel { topic: partition.topic.as_str().to_owned(), partition: partition.partition.0 };
+            self.places.get_or_create(&label).set(i64::try_from(*places).unwrap_or(i64::MAX));
+        }
+        let set = |counter: &Counter, to| counter.inner().store(to, Ordering::Relaxed);
+        for (by, places) in counts.found {
+            set(&self.found.get_or_create(&FinderLabel { by: by.name() }), places);
+        }
+        set(&self.indexes_rebuilt, counts.indexes_rebuilt);
+        set(&self.files_replaced, counts.files_replaced);
+    }
 }
 
 /// Of the pass that ended last.
@@ -163,6 +220,9 @@ pub(crate) trait Gauges: Send + Sync {
     /// What the group coordinator has and did.
     fn groups(&self) -> GroupCounts;
 
+    /// What was found damaged since the start, and what is damaged.
+    fn damage(&self) -> (DamageCounts, Vec<(TopicPartition, usize)>);
+
     /// Calls `set` with group, topic, partition and lag of every committed offset.
     fn lags(&self, set: &mut dyn FnMut(&str, &str, i32, Lag));
 }
@@ -206,9 +266,11 @@ pub(crate) struct Metrics {
     gauges: Vec<(&'static str, Gauge<f64, std::sync::atomic::AtomicU64>)>,
     lags: Family<LagLabel, Gauge>,
     groups: GroupFamilies,
+    damage: DamageFamilies,
     pub(crate) network: Arc<NetworkMetrics>,
     pub(crate) verification: VerificationMetrics,
     pub(crate) cleaner: CleanerMetrics,
+    pub(crate) scrub: ScrubMetrics,
     topics: TopicFamilies,
     latencies: Latencies,
 }
@@ -252,7 +314,9 @@ impl Metrics {
             lags.clone(),
         );
         let groups = GroupFamilies::register(&mut registry);
-        Self { registry, gauges, lags, groups, network, verification, cleaner, topics, latencies }
+        let damage = DamageFamilies::register(&mut registry);
+        let scrub = register_scrub(&mut registry);
+        Self { registry, gauges, lags, groups, damage, network, verification, cleaner, scrub, topics, latencies }
     }
 
     /// The counters of `topic`; to be kept with the topic.
@@ -290,6 +354,8 @@ impl Metrics {
             }
         });
         self.groups.set(&live.groups());
+        let (counts, damaged) = live.damage();
+        self.damage.set(&counts, &damaged);
         self.lags.clear();
         live.lags(&mut |group, topic, partition, lag| {
             for (isolation, behind) in [("read_uncommitted", lag.uncommitted), ("read_committed", lag.committed)] {
@@ -341,6 +407,13 @@ fn register_cleaner(registry: &mut Registry) -> CleanerMetrics {
     ];
     gauges.into_iter().for_each(|(name, help, gauge)| registry.register(name, help, gauge.clone()));
     cleaner
+}
+
+fn register_scrub(registry: &mut Registry) -> ScrubMetrics {
+    let scrub = ScrubMetrics::default();
+    registry.register("scrub_rounds", "Times that all closed segments were looked at for damage", scrub.rounds.clone());
+    registry.register("scrub_bytes", "Bytes of closed segments that were read for damage", scrub.bytes.clone());
+    scrub
 }
 
 fn register_gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge<f64, std::sync::atomic::AtomicU64> {

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ottla_types::{Offset, PartitionIndex};
+use ottla_log::DamageCounts;
+use ottla_types::{Offset, PartitionIndex, TopicPartition};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -165,6 +166,10 @@ impl Gauges for Live {
 
     fn groups(&self) -> GroupCounts {
         self.node.groups.counts()
+    }
+
+    fn damage(&self) -> (DamageCounts, Vec<(TopicPartition, usize)>) {
+        (self.node.dirs.damage_counts(), self.node.dirs.damaged())
     }
 
     fn lags(&self, set: &mut dyn FnMut(&str, &str, i32, Lag)) {

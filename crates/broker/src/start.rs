@@ -31,7 +31,7 @@ use crate::{
     replicas::Replicas,
     scrape, served,
     service::Requests,
-    upkeep::{self, cleaners::Cleaners},
+    upkeep::{self, cleaners::Cleaners, scrub::Scrub},
     waits::Waits,
 };
 
@@ -130,6 +130,7 @@ pub struct Broker {
     node: Arc<Node>,
     connections: Arc<Connections>,
     cleaners: Arc<Cleaners>,
+    scrub: Arc<Scrub>,
     listening: Vec<(Arc<str>, SocketAddr)>,
     metrics_address: Option<SocketAddr>,
     tasks: JoinSet<()>,
@@ -245,11 +246,12 @@ impl Broker {
         tasks.spawn(upkeep::retention::run(Arc::clone(&node)));
         let cleaners = Cleaners::new(Arc::clone(&node));
         tasks.spawn(Arc::clone(&cleaners).run());
+        let scrub = Scrub::start(Arc::clone(&node));
         let metrics_address = scraped.as_ref().map(scrape::Scraped::address);
         if let Some(scraped) = scraped {
             tasks.spawn(scraped.serve(Arc::clone(&node), Arc::clone(&connections), Arc::clone(&settings.memory)));
         }
-        Self { node, connections, cleaners, listening, metrics_address, tasks }
+        Self { node, connections, cleaners, scrub, listening, metrics_address, tasks }
     }
 
     /// Names and addresses of the listeners.
@@ -302,8 +304,9 @@ impl Broker {
         }
         let dirs = Arc::clone(&self.node.dirs);
         let epoch = self.node.broker_epoch();
-        let cleaners = Arc::clone(&self.cleaners);
+        let (cleaners, scrub) = (Arc::clone(&self.cleaners), Arc::clone(&self.scrub));
         let close = move || {
+            scrub.stop();
             cleaners.stop();
             dirs.close(epoch)
         };

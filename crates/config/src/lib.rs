@@ -38,8 +38,8 @@ pub use listeners::{HostPort, Listener, ListenerError, Listeners};
 pub use load::{ENVIRONMENT_PREFIX, Inputs, LoadError, Loaded, Warning, environment_name, load};
 pub use reference::render_reference;
 pub use server_settings::{
-    CleanerConfig, GroupSettings, LogSettings, MigrationPolicy, NetworkSettings, OffsetsSettings, ServerSettings,
-    SettingsError, TopicDefaults, TransactionSettings,
+    CleanerConfig, GroupSettings, LogSettings, MigrationPolicy, NetworkSettings, OffsetsSettings, ScrubConfig,
+    ServerSettings, SettingsError, TopicDefaults, TransactionSettings,
 };
 pub use source::{Entry, Origin, Source, Synonym};
 pub use topic_config::{CleanupPolicy, CompressionType, ProduceValidation, ThrottledReplicas, TopicConfig};

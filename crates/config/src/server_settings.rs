@@ -122,6 +122,15 @@ pub struct CleanerConfig {
     pub backoff_ms: u64,
 }
 
+/// The scrub of closed segments. All of it may change at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrubConfig {
+    /// `ottla.scrub.interval.ms`; none for never.
+    pub interval_ms: Option<u64>,
+    /// `ottla.scrub.io.max.bytes.per.second`
+    pub io_max_bytes_per_second: u64,
+}
+
 /// `__consumer_offsets` and the offsets in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffsetsSettings {
@@ -398,6 +407,22 @@ impl CleanerConfig {
             io_max_bytes_per_second: keys.double("log.cleaner.io.max.bytes.per.second"),
             backoff_ms: u64::try_from(keys.long("log.cleaner.backoff.ms")).unwrap_or(0),
         }
+    }
+}
+
+impl ScrubConfig {
+    /// What `config` says now.
+    #[must_use]
+    pub fn of(config: &BrokerConfig) -> Self {
+        Self::read(&Lookup(&|name| config.effective(name)))
+    }
+
+    fn read(keys: &Lookup<'_>) -> Self {
+        let number = |name| u64::try_from(keys.long(name)).unwrap_or(0);
+        let io_max_bytes_per_second = number("ottla.scrub.io.max.bytes.per.second");
+        let interval_ms = number("ottla.scrub.interval.ms");
+        let is_on = interval_ms > 0 && io_max_bytes_per_second > 0;
+        Self { interval_ms: is_on.then_some(interval_ms), io_max_bytes_per_second }
     }
 }
 

@@ -90,6 +90,8 @@ enum Content {
     MetadataCheckpoint,
     OffsetCheckpoint,
     EpochCheckpoint,
+    /// What Ottla knows of a partition's damage.
+    Damage,
     Properties,
     PartitionMetadata,
     Json,
@@ -111,6 +113,7 @@ impl Content {
             | "replication-offset-checkpoint"
             | "cleaner-offset-checkpoint" => Self::OffsetCheckpoint,
             "leader-epoch-checkpoint" => Self::EpochCheckpoint,
+            "ottla-damage" => Self::Damage,
             "meta.properties" => Self::Properties,
             "partition.metadata" => Self::PartitionMetadata,
             ".kafka_cleanshutdown" | "quorum-state" => Self::Json,
@@ -134,6 +137,7 @@ fn dump_file(request: &Request, path: &Path, out: &mut Out<'_>) -> io::Result<()
         Content::Segment(FileKind::Snapshot, _) => indexes::show_producers(path, out),
         Content::OffsetCheckpoint => beside::show_lines(path, &["topic", "partition", "offset"], out),
         Content::EpochCheckpoint => beside::show_lines(path, &["epoch", "startOffset"], out),
+        Content::Damage => beside::show_lines(path, &["segment", "position", "end", "firstOffset", "nextOffset"], out),
         Content::Properties => beside::show_properties(path, out),
         Content::PartitionMetadata => beside::show_partition_metadata(path, out),
         Content::Json => beside::show_json(path, out),

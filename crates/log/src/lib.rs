@@ -14,6 +14,7 @@ mod batch;
 mod checkpoint;
 mod cleaner;
 mod config;
+mod damage;
 mod deletions;
 mod dirs;
 mod epochs;
@@ -34,16 +35,17 @@ pub use self::{
     checkpoint::{CheckpointError, meta_properties::MetaProperties},
     cleaner::{CleanError, CleanStats, CleanerSettings, Pace, plan::Cleanable},
     config::{Cleanup, LogConfig, LogDirsConfig},
+    damage::{Damage, DamageCounts, FoundBy},
     dirs::{
         Assigned, BadDir, CleanReport, CleaningView, CreateError, DirDescription, DirError, Identity, Known,
-        LogConfigs, LogDirs, MoveError, MoveState, OpenError, PartitionDescription, Recovery,
+        LogConfigs, LogDirs, MoveError, MoveState, OpenError, PartitionDescription, Recovery, Scrubbed,
     },
     epochs::{EpochEnd, EpochStart},
     flusher::Flushed,
     index::txn_index::AbortedTransaction,
     log::{
-        AppendError, Appended, CutError, Damage, Expired, FlushError, LoadError, LoadReport, Log, LogState,
-        LookupError, ReadBound, ReadError, ReadOut, StartPoint, TimestampOffset,
+        AppendError, Appended, CutError, Expired, FlushError, LoadError, LoadReport, Log, LogState, LookupError,
+        ReadBound, ReadError, ReadOut, StartPoint, TimestampOffset,
     },
     producer_state::{BatchMark, Origin, ProducerError, ProducerView, ToVerify, Verification, VerificationGuard},
     retention::Reason,

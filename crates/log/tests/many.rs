@@ -164,7 +164,7 @@ fn check(left: &SimDisk, flushed: &[Offset], what: &str) -> LogDirs {
     assert_eq!(dirs.loaded(&partition(0)).is_none(), clean, "{what}: recovered or not");
     for recovery in recoveries {
         let report = &recovery.report;
-        assert!(report.damage.is_none() && !report.shorter_than_recovery_point, "{what}: {recovery:?}");
+        assert!(report.damages.is_empty() && !report.shorter_than_recovery_point, "{what}: {recovery:?}");
     }
     for (index, flushed) in (0..).zip(flushed) {
         if !dirs.contains(&partition(index)) {

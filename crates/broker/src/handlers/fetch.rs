@@ -277,8 +277,11 @@ impl Asked {
         match read {
             Ok(out) => self.data(out, bound),
             Err(error) => {
-                if !matches!(error, ReadError::OutOfRange { .. } | ReadError::Closed | ReadError::Offline) {
-                    tracing::error!(partition = %partition.id, %error, "fetch failed");
+                match &error {
+                    ReadError::OutOfRange { .. } | ReadError::Closed | ReadError::Offline => {}
+                    // Was told when it was found.
+                    ReadError::Damaged { .. } => tracing::debug!(partition = %partition.id, %error, "fetch refused"),
+                    ReadError::Io(_) => tracing::error!(partition = %partition.id, %error, "fetch failed"),
                 }
                 self.refused(code_of(&error))
             }

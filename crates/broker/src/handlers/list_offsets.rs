@@ -74,6 +74,7 @@ fn below(end: Offset, found: Result<Option<TimestampOffset>, LookupError>) -> Fo
     match found {
         Ok(found) => Ok(found.filter(|found| found.offset < end)),
         Err(LookupError::Closed) => Err(ErrorCode::NotLeaderOrFollower),
+        Err(LookupError::Damaged { .. }) => Err(ErrorCode::CorruptMessage),
         Err(error) => {
             tracing::error!(%error, "offsets cannot be looked up");
             Err(ErrorCode::KafkaStorageError)

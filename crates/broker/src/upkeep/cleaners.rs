@@ -7,7 +7,6 @@
 //! Invariant: after [`Cleaners::stop`] no pass runs, and none waits.
 
 use std::{
-    ops::ControlFlow,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -15,9 +14,9 @@ use std::{
 
 use ottla_config::CleanerConfig;
 use ottla_log::{CleanError, CleanReport, CleanStats, CleanerSettings, Log};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
-use super::throttle::Throttle;
+use super::{pause::Pause, throttle::Throttle};
 use crate::{node::Node, random};
 
 /// How often there is a look at whether there are as many threads as there should be.
@@ -30,8 +29,7 @@ pub(crate) struct Cleaners {
     digest_key: [u8; 16],
     began: Instant,
     throttle: Mutex<Throttle>,
-    stopped: Mutex<bool>,
-    wake: Condvar,
+    pause: Pause,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -42,8 +40,7 @@ impl Cleaners {
             digest_key: random::bytes(),
             began: Instant::now(),
             throttle: Mutex::default(),
-            stopped: Mutex::new(false),
-            wake: Condvar::new(),
+            pause: Pause::default(),
             threads: Mutex::default(),
         })
     }
@@ -86,8 +83,7 @@ impl Cleaners {
 
     /// Ends passes and threads; returns when they have ended. To be called where blocking is allowed.
     pub(crate) fn stop(&self) {
-        *self.stopped.lock() = true;
-        self.wake.notify_all();
+        self.pause.end();
         for thread in std::mem::take(&mut *self.threads.lock()) {
             let _ = thread.join(); // a panic there has been reported already
         }
@@ -102,25 +98,11 @@ impl Cleaners {
         loop {
             let config = self.config();
             let wait = if found { Duration::ZERO } else { Duration::from_millis(config.backoff_ms) };
-            if self.wait(wait).is_break() || number >= config.threads {
+            if self.pause.wait(wait).is_break() || number >= config.threads {
                 return;
             }
             found = self.round(&config);
         }
-    }
-
-    /// Waits for `time`; ends early at the stop.
-    fn wait(&self, time: Duration) -> ControlFlow<()> {
-        let until = Instant::now().checked_add(time);
-        let mut stopped = self.stopped.lock();
-        while !*stopped {
-            match until {
-                Some(until) if Instant::now() >= until => return ControlFlow::Continue(()),
-                Some(until) => drop(self.wake.wait_until(&mut stopped, until)),
-                None => self.wake.wait(&mut stopped),
-            }
-        }
-        ControlFlow::Break(())
     }
 
     /// One pass over the dirtiest log; whether there was one and it was done.
@@ -135,7 +117,7 @@ impl Cleaners {
         let mut pace = |bytes| {
             let now = self.began.elapsed();
             let wait = self.throttle.lock().spend(now, bytes, config.io_max_bytes_per_second);
-            self.wait(wait)
+            self.pause.wait(wait)
         };
         let began = Instant::now();
         let now = self.node.clock.now();

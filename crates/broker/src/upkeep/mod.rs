@@ -5,7 +5,9 @@
 pub(crate) mod cleaners;
 pub(crate) mod directories;
 pub(crate) mod moves;
+mod pause;
 pub(crate) mod retention;
+pub(crate) mod scrub;
 mod throttle;
 
 use std::{sync::Arc, time::Duration};

@@ -64,5 +64,7 @@ pub(super) const KEYS: &[Declaration] = &[
     int("alter.log.dirs.replication.quota.window.size.seconds", "1").at_least(1).accepted("Length of one such sample."),
     unset("client.quota.callback.class", Kind::Class).refused("Java class that decides client quotas."),
     list("ottla.lost.log.dirs", "").honoured("Ids of log directories whose records are lost and given up: partitions that lay there begin anew, empty, in others."),
+    long("ottla.scrub.interval.ms", "604800000").at_least(0).cluster_wide().honoured("How often closed segments are read through for damage, counted from beginning to beginning; 0 for never."),
+    long("ottla.scrub.io.max.bytes.per.second", "10485760").at_least(0).cluster_wide().honoured("Bytes per second that this may read; 0 for none at all."),
     string("ottla.produce.validation", "records").rule(Rule::OneOf(&["records", "header"])).cluster_wide().honoured("How far a produced batch is checked before it is stored: `records` walks every record, `header` trusts the checksum."),
 ];

@@ -4,6 +4,7 @@
 //! what cannot be read is an error with the file's name, never a guess.
 
 pub(crate) mod clean_shutdown;
+pub(crate) mod damage;
 pub(crate) mod epochs;
 pub(crate) mod meta_properties;
 pub(crate) mod offsets;

@@ -37,6 +37,15 @@ impl LogDirs {
 
     /// The same for one directory, number `at`.
     pub(super) fn checkpoint_dir(&self, at: usize, dir: &DataDir) -> io::Result<()> {
+        let outdated = std::mem::take(&mut *dir.outdated.lock());
+        let stored = self.store_checkpoints(at, dir);
+        if stored.is_err() {
+            dir.outdated.lock().extend(outdated);
+        }
+        stored
+    }
+
+    fn store_checkpoints(&self, at: usize, dir: &DataDir) -> io::Result<()> {
         let _one_at_a_time = dir.checkpointing.lock();
         // Kept from being stored by a full disk it would keep segments that are to go.
         let (points, starts) = self.with_reserve(dir, || self.gather(at))?;
@@ -49,6 +58,18 @@ impl LogDirs {
             self.loaded(&partition).into_iter().for_each(|log| log.note_recovery_point(point));
         }
         self.store(dir, OffsetCheckpoint::LogStart, [starts, copy_starts].concat(), log_starts)
+    }
+
+    /// Of a partition that begins, the checkpoints may speak of one before it that had the same name: what was durable of
+    /// that one would be missed here after a crash.
+    pub(super) fn forget_outdated(&self, partition: &TopicPartition) -> io::Result<()> {
+        for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| dir.is_online()) {
+            let is_outdated = dir.outdated.lock().contains(partition);
+            if is_outdated {
+                self.checkpoint_dir(at, dir)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the segments of opened logs that lie wholly below their log start; how many. The log starts are stored

@@ -1,6 +1,6 @@
 //! Which log is compacted next, and what is known of compactions.
 //!
-//! Invariants: one pass at a time per log; a log with a damaged batch is not tried again; a pass runs over what a stored
+//! Invariants: one pass at a time per log; a log with a damaged batch is not tried again while it has it; a pass runs over what a stored
 //! recovery point covers, for below it a restart takes holes for what compaction left, and above it for losses.
 
 use std::{
@@ -27,7 +27,8 @@ pub(super) struct Cleaning {
 #[derive(Debug, Default)]
 struct State {
     in_progress: HashSet<TopicPartition>,
-    uncleanable: HashSet<TopicPartition>,
+    /// Those with a damaged batch, and whether its place is marked.
+    uncleanable: HashMap<TopicPartition, bool>,
     seen: HashMap<TopicPartition, Cleanable>,
 }
 
@@ -69,7 +70,7 @@ impl LogDirs {
         let mut state = self.cleaning.state.lock();
         state.in_progress.remove(&partition);
         if matches!(result, Err(CleanError::Damaged { .. })) {
-            state.uncleanable.insert(partition.clone());
+            state.uncleanable.insert(partition.clone(), log.damaged_places() > 0);
         }
         drop(state);
         Some(CleanReport { partition, result })
@@ -79,7 +80,7 @@ impl LogDirs {
     #[must_use]
     pub fn cleaning(&self) -> CleaningView {
         let state = self.cleaning.state.lock();
-        let uncleanable = || state.uncleanable.iter().filter(|partition| self.contains(partition));
+        let uncleanable = || state.uncleanable.keys().filter(|partition| self.contains(partition));
         let dirty_bytes = |partition| state.seen.get(partition).map_or(0, |seen: &Cleanable| seen.dirty_bytes);
         CleaningView {
             max_dirty_percent: 100.0 * state.seen.values().map(Cleanable::dirty_ratio).fold(0.0, f64::max),
@@ -102,9 +103,14 @@ impl LogDirs {
         }
         let mut state = self.cleaning.state.lock();
         state.seen = looked.iter().map(|(log, found)| (log.partition().clone(), *found)).collect();
+        for log in logs.iter().filter(|log| log.damaged_places() == 0) {
+            if state.uncleanable.get(log.partition()) == Some(&true) {
+                state.uncleanable.remove(log.partition()); // the place is gone, or good again
+            }
+        }
         let free = |log: &Log| {
             let partition = log.partition();
-            !state.in_progress.contains(partition) && !state.uncleanable.contains(partition)
+            !state.in_progress.contains(partition) && !state.uncleanable.contains_key(partition)
         };
         let due = looked.iter().filter(|(log, found)| {
             found.is_due(log.config().min_cleanable_dirty_ratio) && log.is_online() && free(log)

@@ -15,6 +15,7 @@ mod name;
 mod open;
 mod placement;
 mod reserve;
+mod scrub;
 mod slot;
 mod space;
 mod twins;
@@ -37,6 +38,7 @@ pub use self::cleaning::{CleanReport, CleaningView};
 pub use self::moves::{MoveError, MoveState};
 pub use self::open::{BadDir, DirError, Identity, OpenError, Recovery};
 pub use self::placement::Assigned;
+pub use self::scrub::Scrubbed;
 pub use self::twins::Known;
 use self::{
     checkpoints::Stored,
@@ -48,6 +50,7 @@ use self::{
 use crate::{
     LoadError, Log, LogConfig, LogDirsConfig, StartPoint,
     checkpoint::{CheckpointError, partition_metadata},
+    damage::Tally,
     deletions::{Deletions, Fate},
     flusher::{Flusher, pace::Pace},
     handles::HandleCache,
@@ -91,6 +94,8 @@ pub struct LogDirs {
     cleaning: Cleaning,
     /// What it costs to sync what logs have beside their segments.
     side_pace: Mutex<Pace>,
+    /// What was found damaged.
+    tally: Arc<Tally>,
 }
 
 /// One data directory.
@@ -106,6 +111,8 @@ struct DataDir {
     stored: Mutex<Stored>,
     /// Held from where it is seen what a checkpoint is to say until it is stored.
     checkpointing: Mutex<()>,
+    /// Partitions that are gone, of which the checkpoints may still speak.
+    outdated: Mutex<HashSet<TopicPartition>>,
     /// Bytes that are kept for a full disk.
     reserve: AtomicU64,
     /// None where it could not be opened.
@@ -213,6 +220,7 @@ impl LogDirs {
             deletions: Arc::clone(&self.deletions),
             health: Arc::clone(&self.dirs[at].health),
             syncs_volume: self.dirs[at].syncs_volume,
+            tally: Arc::clone(&self.tally),
         }
     }
 
@@ -331,6 +339,11 @@ impl LogDirs {
             return Ok(self.load(&slot, now)?);
         };
         match slot.topic_id(self.disk())? {
+            Some(found) if found != topic_id && is_nearly(found, topic_id) => {
+                self.tally.file_replaced();
+                tracing::warn!(%partition, %found, "a damaged topic id is written again");
+                slot.set_topic_id(self.disk(), topic_id)?;
+            }
             Some(found) if found != topic_id => {
                 return Err(CreateError::OtherTopic { partition: partition.clone(), found });
             }
@@ -367,6 +380,7 @@ impl LogDirs {
         topic_id: Uuid,
         place: Placement,
     ) -> Result<Arc<Slot>, CreateError> {
+        self.forget_outdated(partition)?;
         let mut partitions = self.partitions.write();
         if let Some(slot) = partitions.get(partition) {
             return Ok(Arc::clone(slot)); // somebody was faster
@@ -465,7 +479,9 @@ impl LogDirs {
     fn take_out(&self, partition: &TopicPartition, why: Aside) -> Result<(Arc<Slot>, PathBuf), CreateError> {
         let slot = self.partitions.write().remove(partition);
         let slot = slot.ok_or_else(|| LoadError::Absent(partition.clone()))?;
-        self.dirs[slot.dir_index()].partitions.fetch_sub(1, Ordering::AcqRel);
+        let dir = &self.dirs[slot.dir_index()];
+        dir.partitions.fetch_sub(1, Ordering::AcqRel);
+        dir.outdated.lock().insert(partition.clone());
         let to = name::aside_path(self.disk(), slot.dir(), slot.partition(), why);
         Ok((slot, to))
     }
@@ -546,6 +562,12 @@ impl LogDirs {
     fn disk(&self) -> &dyn Disk {
         &**self.handles.disk()
     }
+}
+
+/// Whether an id is another one with some bits that are wrong: two that were drawn are never so near.
+fn is_nearly(found: Uuid, expected: Uuid) -> bool {
+    let wrong: u32 = found.0.iter().zip(expected.0).map(|(a, b)| (a ^ b).count_ones()).sum();
+    wrong <= 8
 }
 
 impl std::fmt::Debug for LogDirs {

@@ -219,6 +219,7 @@ impl LogDirs {
             log_start: copy.log.log_start(),
             high_watermark: source.high_watermark(),
             clean_to: None,
+            recovery_point_lost: false,
         };
         copy.log.close()?;
         self.mark(slot, copy)?;

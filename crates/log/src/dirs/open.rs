@@ -1,7 +1,7 @@
 //! Opening the data directories.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     LoadError, LoadReport, LogDirsConfig, MetaProperties, StartPoint,
     checkpoint::{CheckpointError, clean_shutdown, meta_properties, offsets::OffsetCheckpoint},
+    damage::Tally,
     deletions::Deletions,
     flusher::Flusher,
     handles::HandleCache,
@@ -119,6 +120,7 @@ impl LogDirs {
     ) -> Result<(Self, Vec<Recovery>), OpenError> {
         let flusher = Arc::new(Flusher::start(settings.flush_threads).map_err(OpenError::Threads)?);
         let deletions = Arc::new(Deletions::new(settings.delete_delay_ms));
+        let tally = Arc::<Tally>::default();
         let listener: Arc<OnceLock<Listener>> = Arc::default();
         let health = |path: &PathBuf| Arc::new(DirHealth::new(path.as_path().into(), Arc::clone(&listener)));
         let healths: Vec<_> = paths.iter().map(health).collect();
@@ -131,7 +133,7 @@ impl LogDirs {
         let mut strays = 0;
         for (at, (path, health)) in paths.iter().zip(healths).enumerate() {
             let new_id = identity.new_directory_ids.get(at).copied().unwrap_or_default();
-            match open_dir(&**handles.disk(), path, &health, identity, new_id) {
+            match open_dir(&**handles.disk(), path, &health, identity, new_id, &tally) {
                 Ok(dir) => {
                     for slot in dir.slots(at) {
                         match partitions.entry(slot.partition().clone()) {
@@ -174,6 +176,7 @@ impl LogDirs {
             strays: AtomicUsize::new(strays),
             cleaning: Cleaning::default(),
             side_pace: Mutex::default(),
+            tally,
         };
         let recoveries = this.recover(now)?;
         this.forget_clean_stop();
@@ -233,28 +236,33 @@ impl DataDir {
             closed_in_epoch: None,
             stored: Mutex::default(),
             checkpointing: Mutex::default(),
+            outdated: Mutex::default(),
             reserve: AtomicU64::new(0),
             _lock: None,
         }
     }
 }
 
+fn was_cut(report: &LoadReport) -> bool {
+    report.cut_bytes > 0 || report.removed_segments > 0 || report.shorter_than_recovery_point
+}
+
+/// What is damaged or gone was told when the log was opened.
 fn is_news(report: &LoadReport) -> bool {
-    report.cut_bytes > 0 || report.removed_segments > 0 || report.shorter_than_recovery_point || report.damage.is_some()
+    was_cut(report) || !report.damages.is_empty() || report.lost_from.is_some()
 }
 
 fn tell(recovery: &Recovery) {
     let Recovery { partition, report } = recovery;
-    match report.damage {
-        Some(damage) => tracing::error!(%partition, ?damage, "durable records are damaged; the log ends before them"),
-        None => tracing::warn!(
+    if was_cut(report) {
+        tracing::warn!(
             %partition,
             cut_bytes = report.cut_bytes,
             removed_segments = report.removed_segments,
             hole = report.hole,
             shorter_than_recovery_point = report.shorter_than_recovery_point,
             "the end of the log was cut after a crash"
-        ),
+        );
     }
 }
 
@@ -278,12 +286,13 @@ pub(super) fn for_each_parallel<T: Sync>(threads: usize, items: &[T], run: impl 
 /// A directory, its lock held, its listing and checkpoints read.
 struct OpenedDir {
     data: DataDir,
-    found: Vec<TopicPartition>,
+    found: HashSet<TopicPartition>,
     retired: Vec<PathBuf>,
     /// Partitions whose move to here was not finished; what there is of the copy is retired.
     unfinished: Vec<TopicPartition>,
     strays: usize,
     recovery_points: HashMap<TopicPartition, Offset>,
+    recovery_points_lost: bool,
     log_starts: HashMap<TopicPartition, Offset>,
     high_watermarks: HashMap<TopicPartition, Offset>,
     clean_offsets: HashMap<TopicPartition, Offset>,
@@ -302,6 +311,7 @@ impl OpenedDir {
                 high_watermark: offset(&self.high_watermarks, partition),
                 clean_to: self.clean_offsets.get(partition).copied(),
                 clean,
+                recovery_point_lost: self.recovery_points_lost,
             };
             Slot::new(partition.clone(), at, self.data.path.join(partition.to_string()).into(), start, None)
         };
@@ -315,17 +325,18 @@ fn open_dir(
     health: &Arc<DirHealth>,
     identity: &Identity,
     new_id: Uuid,
+    tally: &Tally,
 ) -> Result<OpenedDir, DirError> {
     create_durably(disk, path)?;
     let lock = take_lock(disk, path)?;
     let id = check_identity(disk, path, identity, new_id)?;
-    let mut found = Vec::new();
+    let mut found = HashSet::new();
     let mut retired = Vec::new();
     let mut unfinished = Vec::new();
     let mut strays = 0;
     for entry in disk.list(path)?.into_iter().filter(|entry| entry.is_dir) {
         match kind_of(&entry.name) {
-            DirKind::Partition(partition) => found.push(partition),
+            DirKind::Partition(partition) => drop(found.insert(partition)),
             DirKind::Retired => retired.push(path.join(&entry.name)),
             DirKind::Future(partition) => {
                 // What the log lost in a crash the copy may have: it is made anew.
@@ -346,6 +357,16 @@ fn open_dir(
     if !syncs_volume {
         tracing::info!(path = %path.display(), "the volume cannot be synced as a whole: what is flushed is flushed file by file");
     }
+    let read = |which: OffsetCheckpoint| read_or_do_without(which, disk, path, tally);
+    let (recovery_points, recovery_points_lost) = read(OffsetCheckpoint::RecoveryPoint)?;
+    let (log_starts, _) = read(OffsetCheckpoint::LogStart)?;
+    let (high_watermarks, _) = read(OffsetCheckpoint::HighWatermark)?;
+    let (clean_offsets, clean_offsets_lost) = read(OffsetCheckpoint::Cleaner)?;
+    if clean_offsets_lost {
+        disk.remove_file(&path.join(OffsetCheckpoint::Cleaner.name()))?; // written only where there is something to say
+    }
+    let is_gone = |partition: &&TopicPartition| !found.contains(partition);
+    let outdated = recovery_points.keys().chain(log_starts.keys()).filter(is_gone).cloned().collect();
     let data = DataDir {
         path: path.into(),
         id,
@@ -355,6 +376,7 @@ fn open_dir(
         closed_in_epoch,
         stored: Mutex::new(Stored::default()),
         checkpointing: Mutex::default(),
+        outdated: Mutex::new(outdated),
         reserve: AtomicU64::new(0),
         _lock: Some(lock),
     };
@@ -364,11 +386,32 @@ fn open_dir(
         retired,
         unfinished,
         strays,
-        recovery_points: OffsetCheckpoint::RecoveryPoint.read(disk, path)?,
-        log_starts: OffsetCheckpoint::LogStart.read(disk, path)?,
-        high_watermarks: OffsetCheckpoint::HighWatermark.read(disk, path)?,
-        clean_offsets: OffsetCheckpoint::Cleaner.read(disk, path)?,
+        recovery_points,
+        recovery_points_lost,
+        log_starts,
+        high_watermarks,
+        clean_offsets,
     })
+}
+
+/// The entries of a checkpoint, and whether they are lost because it cannot be understood. Each can be done without: logs
+/// are checked from their beginning, begin with their first segment, are committed as far as their leader says, are compacted
+/// from their beginning.
+fn read_or_do_without(
+    which: OffsetCheckpoint,
+    disk: &dyn Disk,
+    path: &Path,
+    tally: &Tally,
+) -> Result<(HashMap<TopicPartition, Offset>, bool), DirError> {
+    match which.read(disk, path) {
+        Ok(entries) => Ok((entries, false)),
+        Err(error @ CheckpointError::Io { .. }) => Err(error.into()),
+        Err(error) => {
+            tally.file_replaced();
+            tracing::error!(%error, "a checkpoint is damaged and is written again");
+            Ok((HashMap::new(), true))
+        }
+    }
 }
 
 /// Creates the directory and those above it, and makes their names durable.

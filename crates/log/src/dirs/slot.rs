@@ -25,7 +25,7 @@ pub(super) struct Slot {
     dir: Arc<Path>,
     /// What the checkpoints said at the start.
     start: StartPoint,
-    topic_id: OnceLock<Uuid>,
+    topic_id: Mutex<Option<Uuid>>,
     log: OnceLock<Arc<Log>>,
     loading: Mutex<()>,
 }
@@ -38,7 +38,7 @@ impl Slot {
         start: StartPoint,
         topic_id: Option<Uuid>,
     ) -> Self {
-        let topic_id = topic_id.map_or_else(OnceLock::new, OnceLock::from);
+        let topic_id = Mutex::new(topic_id);
         Self { partition, dir_index, dir, start, topic_id, log: OnceLock::new(), loading: Mutex::default() }
     }
 
@@ -50,7 +50,7 @@ impl Slot {
         self.dir_index
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Arc<Path> {
         &self.dir
     }
 
@@ -81,17 +81,17 @@ impl Slot {
 
     /// The topic id, read once.
     pub(super) fn topic_id(&self, disk: &dyn Disk) -> Result<Option<Uuid>, CheckpointError> {
-        if let Some(id) = self.topic_id.get() {
-            return Ok(Some(*id));
+        let mut topic_id = self.topic_id.lock();
+        if topic_id.is_none() {
+            *topic_id = partition_metadata::read(disk, &self.dir)?;
         }
-        let found = partition_metadata::read(disk, &self.dir)?;
-        Ok(found.map(|id| *self.topic_id.get_or_init(|| id)))
+        Ok(*topic_id)
     }
 
-    /// Writes the topic id where there was none.
+    /// Writes the topic id where there was none, or a damaged one.
     pub(super) fn set_topic_id(&self, disk: &dyn Disk, id: Uuid) -> io::Result<()> {
         partition_metadata::write(disk, &self.dir, id)?;
-        let _ = self.topic_id.set(id);
+        *self.topic_id.lock() = Some(id);
         Ok(())
     }
 }

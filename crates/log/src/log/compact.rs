@@ -6,7 +6,7 @@ use ottla_types::{Millis, Offset};
 
 use super::{Log, LogState};
 use crate::{
-    AbortedTransaction, LogConfig,
+    AbortedTransaction, FoundBy, LogConfig,
     cleaner::{
         CleanError, CleanStats, CleanerSettings, Pace, Pass, PassInput,
         plan::{self, Cleanable, LogFacts, SegmentFacts, SourceFacts},
@@ -59,6 +59,9 @@ impl Log {
         let Some(first) = sources.first() else {
             return Ok(CleanStats { from: todo.from, to: todo.from, ..CleanStats::default() });
         };
+        if let Some(damage) = sources.iter().flat_map(|segment| segment.damage().places()).next() {
+            return Err(CleanError::Damaged { segment: damage.segment, position: damage.position });
+        }
         self.remove_unfinished()?;
         let gone = |error| if self.holds(&sources) { error } else { CleanError::Changed };
         let config = self.config.load_full();
@@ -72,6 +75,7 @@ impl Log {
             producers: self.writer.lock().producers.last_records(),
         };
         let mut pass = Pass::new(input, pace, first.base(), todo.from, todo.to);
+        let gone = |error| self.looked_into(&segments, gone(error));
         let dirty = sources.partition_point(|segment| segment.base() <= todo.from).saturating_sub(1);
         let to = pass.index(&sources[dirty..], todo.to).map_err(gone)?;
         let sources = &sources[..sources.partition_point(|segment| segment.base() < to)];
@@ -79,7 +83,7 @@ impl Log {
             let group = &sources[group];
             let gone = |error| match error {
                 CleanError::Io(_) if !self.holds(group) => CleanError::Changed,
-                error => error,
+                error => self.looked_into(&segments, error),
             };
             if let Some(copy) = pass.copy(group).map_err(gone)? {
                 self.replace_segments(group, copy, now)?;
@@ -91,6 +95,17 @@ impl Log {
 }
 
 impl Log {
+    /// Marks the damage that ended a pass.
+    fn looked_into(&self, segments: &[Arc<Segment>], error: CleanError) -> CleanError {
+        if let CleanError::Damaged { segment, position } = &error
+            && let Some(segment) = segments.iter().find(|known| known.base() == *segment)
+            && let Err(error) = self.examine(segment, *position, FoundBy::Compaction)
+        {
+            tracing::debug!(partition = %self.partition, %error, "a damaged place was not looked into");
+        }
+        error
+    }
+
     /// Removes what an earlier pass left that did not end well. A restart takes such a file for the word that no copy has
     /// taken the place of its group yet, so none may be there when one does.
     fn remove_unfinished(&self) -> io::Result<()> {

@@ -17,7 +17,7 @@ use crate::{
     FlushError, MoveError,
     producer_state::ProducerStates,
     segment::{
-        Place, Segment,
+        Segment,
         name::{FileKind, parse_file_name},
         walk::WalkError,
     },
@@ -93,6 +93,9 @@ impl Log {
         }
         self.segments.store(Arc::new(segments[kept_from..].to_vec()));
         drop(writer);
+        if segments[..kept_from].iter().any(|segment| segment.damage().any()) {
+            self.remember_damage();
+        }
         self.remove_snapshots(|offset| offset <= segments[kept_from - 1].base())?;
         self.retire_segments(&segments[..kept_from], now)?;
         Ok(kept_from)
@@ -148,25 +151,9 @@ impl Log {
         Ok(())
     }
 
-    /// Drops what lies behind the damage, so that a follower can fetch it again from its leader. The log is online then.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn discard_damaged(&self, now: Millis) -> Result<(), CutError> {
-        if self.state() != LogState::Damaged {
-            return Ok(());
-        }
-        self.cut(|writer, segments| {
-            self.remove_files_behind(writer.active.base())?;
-            self.cut_end(writer, segments, self.log_end(), now)
-        })?;
-        self.state.store(LogState::Online as u8, Ordering::Release);
-        Ok(())
-    }
-
     fn check_writable(&self) -> Result<(), CutError> {
         match self.state() {
-            LogState::Online | LogState::Damaged => Ok(()),
+            LogState::Online => Ok(()),
             other => Err(CutError::NotOnline(other)),
         }
     }
@@ -187,23 +174,26 @@ impl Log {
     ) -> Result<(), WalkError> {
         let kept = segments.partition_point(|segment| segment.base() <= to).max(1);
         let last = &segments[kept - 1];
-        let found = last.find_batch(to)?;
-        let end = found.map_or(to, |batch| to.min(batch.header.base_offset)).max(last.base());
-        let position = match found {
-            Some(batch) => batch.position,
-            None => Place::End(last.size()?).position(),
+        let (end, position) = match last.find_batch(to) {
+            Ok(Some(batch)) => (to.min(batch.header.base_offset), batch.position),
+            Ok(None) => (to, last.size()?),
+            // What is damaged goes as a whole.
+            Err(error) => error.known().map(|damage| (to.min(damage.first), damage.position)).ok_or(error)?,
         };
+        let end = end.max(last.base());
         self.segments.store(Arc::new(segments[..kept].to_vec()));
         self.set_end(end);
         self.retire_segments(&segments[kept..], now)?;
         let config = self.config.load();
         let fresh = Arc::new(Segment::new(&self.env.handles, &self.dir, last.base(), true));
+        fresh.damage().replace(last.damages_before(position));
         fresh.cut(position, end)?;
         fresh.resume(position, &config, now)?;
         let mut list = segments[..kept].to_vec();
         list[kept - 1] = Arc::clone(&fresh);
         self.segments.store(Arc::new(list));
         writer.active = fresh;
+        self.remember_damage();
         self.reload_state(writer, end)
     }
 
@@ -220,6 +210,7 @@ impl Log {
         self.retire_segments(segments, now)?;
         let fresh = Arc::new(Segment::create(&self.env.handles, &self.dir, start, now)?);
         self.segments.store(Arc::new(vec![Arc::clone(&fresh)]));
+        self.remember_damage();
         writer.active = fresh;
         writer.roll_jitter_ms = roll::jitter_ms(&self.config.load(), &self.partition, start);
         self.reload_state(writer, start)
@@ -243,7 +234,7 @@ impl Log {
         self.disk().sync_dir(&self.dir)?; // a snapshot that came back after a crash would speak of other batches
         writer.producers = ProducerStates::default();
         let segments = self.segments.load_full();
-        let start = load::newest_snapshot(self.disk(), &self.dir, end)?;
+        let start = load::newest_snapshot(&self.env, &self.dir, end)?;
         writer.snapshot_at = start.as_ref().map(|(offset, _)| *offset);
         let (from, states) = start.unwrap_or((Offset::ZERO, ProducerStates::default()));
         let replay = Replay { segments: &segments, reindex_from: None, snapshots: None };
@@ -254,16 +245,9 @@ impl Log {
     }
 
     pub(super) fn remove_snapshots(&self, goes: impl Fn(Offset) -> bool) -> io::Result<()> {
-        self.remove_files(|offset, kind| kind == FileKind::Snapshot && goes(offset))
-    }
-
-    fn remove_files_behind(&self, base: Offset) -> io::Result<()> {
-        self.remove_files(|offset, kind| kind != FileKind::Snapshot && offset > base)
-    }
-
-    fn remove_files(&self, goes: impl Fn(Offset, FileKind) -> bool) -> io::Result<()> {
         for entry in self.disk().list(&self.dir)? {
-            if parse_file_name(&entry.name).is_some_and(|(offset, kind)| goes(offset, kind)) {
+            let parsed = parse_file_name(&entry.name);
+            if parsed.is_some_and(|(offset, kind)| kind == FileKind::Snapshot && goes(offset)) {
                 self.disk().remove_file(&self.dir.join(&entry.name))?;
             }
         }

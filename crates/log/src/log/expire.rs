@@ -7,7 +7,7 @@ use ottla_types::{Millis, Offset};
 use super::{CutError, Log, LogState};
 use crate::{
     retention::{self, Expiry, LogFacts, Reason, SegmentFacts},
-    segment::{Segment, walk::WalkError},
+    segment::{LargestTimestamp, Segment, walk::WalkError},
 };
 
 /// Segments that have left the log.
@@ -30,7 +30,7 @@ impl Log {
         if self.state() != LogState::Online || !self.config.load().cleanup.delete {
             return Ok(None);
         }
-        let facts = self.facts()?;
+        let facts = self.facts(now)?;
         let Some(Expiry { start, roll, reason }) = retention::plan(&facts, &self.config.load(), now) else {
             return Ok(None);
         };
@@ -40,10 +40,12 @@ impl Log {
         Ok(Some(Expired { start: self.raise_log_start(start)?, reason }))
     }
 
-    fn facts(&self) -> io::Result<LogFacts> {
+    fn facts(&self, now: Millis) -> io::Result<LogFacts> {
         // Offsets before segments: the list holds every segment that lies below them.
         let (log_start, high_watermark, log_end) = (self.log_start(), self.high_watermark(), self.log_end());
-        let segments = self.over_segments(|segments| segments.iter().map(facts_of).collect())?;
+        let oldest = self.config.load().retention_ms.map(|retention_ms| now.plus(-retention_ms));
+        let segments =
+            self.over_segments(|segments| segments.iter().map(|segment| facts_of(segment, oldest)).collect())?;
         Ok(LogFacts { segments, log_start, high_watermark, log_end })
     }
 
@@ -58,12 +60,26 @@ impl Log {
     }
 }
 
-fn facts_of(segment: &Arc<Segment>) -> io::Result<SegmentFacts> {
-    let largest = match segment.largest_timestamp() {
-        Ok(largest) => largest.map(|largest| largest.timestamp).filter(|timestamp| timestamp.0 >= 0),
-        Err(WalkError::Io(error)) => return Err(error),
-        Err(WalkError::Bad { .. }) => None,
-    };
+fn facts_of(segment: &Arc<Segment>, oldest: Option<Millis>) -> io::Result<SegmentFacts> {
+    let mut largest = time_of(segment.largest_timestamp())?;
+    let is_old = |time: Option<Millis>| time.zip(oldest).is_some_and(|(time, oldest)| time < oldest);
+    // No segment goes because of what an index says that nobody compared: neither one with a wrong entry, nor one that lost
+    // its last, which shows in that the file is younger.
+    if is_old(largest) {
+        largest = time_of(segment.sure_largest_timestamp())?;
+        if !is_old(segment.modified()?) {
+            largest = time_of(segment.largest_timestamp_of_batches())?;
+        }
+    }
     let newest = if largest.is_some() { largest } else { segment.modified()? };
     Ok(SegmentFacts { base: segment.base(), size: segment.size()?, newest })
+}
+
+/// A segment that cannot be walked over for its times is as old as its file.
+fn time_of(largest: Result<Option<LargestTimestamp>, WalkError>) -> io::Result<Option<Millis>> {
+    match largest {
+        Ok(largest) => Ok(largest.map(|largest| largest.timestamp).filter(|timestamp| timestamp.0 >= 0)),
+        Err(WalkError::Io(error)) => Err(error),
+        Err(WalkError::Bad { .. }) => Ok(None),
+    }
 }

@@ -138,7 +138,7 @@ impl Log {
         target: impl FnOnce() -> Offset,
     ) -> Result<Begun<'a>, FlushError> {
         match self.state() {
-            LogState::Online | LogState::Damaged => {}
+            LogState::Online => {}
             LogState::Offline => return Err(FlushError::Offline),
             LogState::Closed => return Err(FlushError::Closed),
         }

@@ -1,5 +1,6 @@
 //! Opening a log: after a clean stop from what the stop wrote, after a crash by [`recovery`].
 
+mod harm;
 mod recovery;
 mod tidy;
 
@@ -8,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU8},
+        atomic::{AtomicI64, AtomicU8, AtomicUsize},
     },
 };
 
@@ -18,10 +19,10 @@ use ottla_records::HEADER_LEN;
 use ottla_types::{Millis, Offset, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 
-use self::recovery::Recovered;
+use self::{recovery::Recovered, tidy::Listed};
 use super::{Log, LogEnv, LogState, NO_OFFSET, Writer, compact::NEVER_CLEANED, lookup::batch_bytes, roll};
 use crate::{
-    LogConfig,
+    AbortedTransaction, Damage, FoundBy, LogConfig,
     batch::marker_of,
     checkpoint::{self, CheckpointError},
     epochs::LeaderEpochs,
@@ -50,6 +51,8 @@ pub struct StartPoint {
     pub clean_to: Option<Offset>,
     /// Whether the log was closed; then nothing is scanned.
     pub clean: bool,
+    /// Whether the file with the recovery points could not be read: then anything may have been durable.
+    pub recovery_point_lost: bool,
 }
 
 /// What opening a log found.
@@ -69,19 +72,10 @@ pub struct LoadReport {
     /// Whether the log ends before the recovery point: it was cut shortly before the crash, or the disk lost what it
     /// had promised.
     pub shorter_than_recovery_point: bool,
-    /// A broken batch among those that were durable. Nothing was cut.
-    pub damage: Option<Damage>,
-}
-
-/// Where a log is damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Base offset of the segment.
-    pub segment: Offset,
-    /// First byte that is not of a whole batch.
-    pub position: u64,
-    /// Offset at which the readable part ends.
-    pub offset: Offset,
+    /// Damaged places among what was durable that were not known before. Nothing was cut there.
+    pub damages: Vec<Damage>,
+    /// Where the log should begin, whose first segments are gone.
+    pub lost_from: Option<Offset>,
 }
 
 /// Why a log cannot be opened.
@@ -104,7 +98,7 @@ impl Log {
     /// Opens the log in `dir`, which exists.
     ///
     /// # Errors
-    /// The disk failed. Damage is no error: see [`LoadReport::damage`].
+    /// The disk failed. Damage is no error: see [`LoadReport::damages`].
     pub(crate) fn open(
         env: LogEnv,
         partition: TopicPartition,
@@ -139,6 +133,8 @@ struct Loaded {
     log_start: Offset,
     /// Whether there was no log before.
     created: bool,
+    /// Whether what is remembered of damage has to be written again.
+    damage_changed: bool,
     report: LoadReport,
 }
 
@@ -148,27 +144,38 @@ impl Loading {
     }
 
     fn run(&self) -> io::Result<Loaded> {
-        let (mut segments, unindexed) = tidy::list_segments(self)?;
+        let Listed { mut segments, unindexed, without_log, is_damaged } = tidy::list_segments(self)?;
         if segments.is_empty() {
-            segments.push(Segment::create(
-                &self.env.handles,
-                &self.dir,
-                self.start.log_start.max(Offset::ZERO),
-                self.now,
-            )?);
-            let report = LoadReport { recovered: !self.start.clean, ..LoadReport::default() };
-            let log_end = segments[0].base();
-            let loaded = self.finish(segments, Recovered { log_end, report, ..Recovered::default() })?;
-            return Ok(Loaded { created: true, ..loaded });
+            return self.begin();
         }
-        let recovered = match self.resume_clean(&segments)? {
+        let remembered = is_damaged && harm::recall(self, &segments)?;
+        let mut found = harm::mark_missing(self, &segments, &without_log)?;
+        let mut recovered = match self.resume_clean(&segments)? {
             Some(log_end) => Recovered { log_end, ..Recovered::default() },
             None => recovery::run(self, &mut segments)?,
         };
         for segment in segments.iter().filter(|segment| unindexed.contains(&segment.base())) {
             self.index_sealed(segment)?;
         }
-        self.finish(segments, recovered)
+        recovered.report.lost_from = harm::lost_start(self, &segments, &without_log);
+        found.append(&mut recovered.report.damages);
+        recovered.report.damages = found;
+        let loaded = self.finish(segments, recovered)?;
+        let damage_changed = remembered || !loaded.report.damages.is_empty();
+        Ok(Loaded { damage_changed, ..loaded })
+    }
+
+    /// A log without a segment. One that had records lost them all; their offsets are not given again.
+    fn begin(&self) -> io::Result<Loaded> {
+        let StartPoint { log_start, recovery_point, high_watermark, .. } = self.start;
+        let start = log_start.max(Offset::ZERO);
+        let lost = recovery_point > start;
+        let base = if lost { recovery_point.max(high_watermark) } else { start };
+        let segments = vec![Segment::create(&self.env.handles, &self.dir, base, self.now)?];
+        let report =
+            LoadReport { recovered: !self.start.clean, lost_from: lost.then_some(start), ..LoadReport::default() };
+        let loaded = self.finish(segments, Recovered { log_end: base, report, ..Recovered::default() })?;
+        Ok(Loaded { created: true, ..loaded })
     }
 
     /// Builds the indexes that somebody removed; the active segment has looked after its own.
@@ -179,7 +186,11 @@ impl Loading {
         match segment.rebuild_sealed(segment.size()?, &self.config) {
             Err(WalkError::Io(error)) => Err(error),
             // Readers walk from the start of the segment and find the damage where it is.
-            Err(WalkError::Bad { .. }) | Ok(()) => Ok(()),
+            Err(WalkError::Bad { .. }) => Ok(()),
+            Ok(()) => {
+                self.env.tally.index_rebuilt();
+                Ok(())
+            }
         }
     }
 
@@ -188,15 +199,22 @@ impl Loading {
         let Some(last) = segments.last().filter(|_| self.start.clean) else { return Ok(None) };
         let size = last.file()?.len()?;
         match last.resume(size, &self.config, self.now) {
-            Ok(()) => {}
+            Ok(rebuilt) => self.tell_rebuilt(rebuilt),
             Err(WalkError::Io(error)) => return Err(error),
             Err(WalkError::Bad { .. }) => return Ok(None),
         }
         let end = last.with_active(|active| (active.size == size).then_some(active.next_offset)).flatten();
+        let end = end.filter(|end| *end >= self.start.recovery_point); // else something is missing
         if end.is_some() {
             last.note_synced(size);
         }
         Ok(end)
+    }
+
+    fn tell_rebuilt(&self, rebuilt: bool) {
+        if rebuilt {
+            self.env.tally.index_rebuilt();
+        }
     }
 
     fn finish(&self, segments: Vec<Segment>, recovered: Recovered) -> io::Result<Loaded> {
@@ -204,52 +222,83 @@ impl Loading {
         let Recovered { log_end, mut report, epochs: found, reindex_from } = recovered;
         let first = segments.first().map_or(log_end, |segment| segment.base());
         let log_start = self.start.log_start.max(first).min(log_end);
-        let (mut epochs, mut epochs_changed) = self.load_epochs(&segments, &mut report)?;
+        let (mut epochs, mut epochs_changed) = self.load_epochs(&segments, log_end, &mut report)?;
         epochs_changed |= found.into_iter().fold(false, |news, entry| epochs.assign(entry.epoch, entry.start) | news);
         epochs_changed |= epochs.truncate_from_end(log_end.plus(1)) | epochs.truncate_from_start(log_start);
         let before = reindex_from.map_or(log_end, |from| from.min(log_end));
         tidy::remove_snapshots_behind(self, before)?; // of batches that may be others now
-        let snapshot = newest_snapshot(self.disk(), &self.dir, before)?;
+        let snapshot = newest_snapshot(&self.env, &self.dir, before)?;
         let snapshot_at = snapshot.as_ref().map(|(offset, _)| *offset);
         let (from, states) = snapshot.unwrap_or((Offset::ZERO, ProducerStates::default()));
         let snapshots = report.recovered.then_some((self.disk(), &*self.dir));
         let replay = Replay { segments: &segments, reindex_from, snapshots };
-        let producers = match replay.run(states, from) {
+        let producers = match replay.run(states.clone(), from) {
+            Err(WalkError::Bad { .. }) => {
+                harm::look(self, &segments, from, log_end, &mut report)?;
+                replay.run(states, from)
+            }
+            replayed => replayed,
+        };
+        let producers = match producers {
             Ok(producers) => producers,
             Err(WalkError::Io(error)) => return Err(error),
-            Err(WalkError::Bad { position, .. }) => {
-                report.damage.get_or_insert(Damage { segment: first, position, offset: log_end });
-                ProducerStates::default()
-            }
+            Err(WalkError::Bad { .. }) => ProducerStates::default(),
         };
-        let created = false;
-        Ok(Loaded { segments, producers, snapshot_at, epochs, epochs_changed, log_end, log_start, created, report })
+        let (created, damage_changed) = (false, false);
+        Ok(Loaded {
+            segments,
+            producers,
+            snapshot_at,
+            epochs,
+            epochs_changed,
+            log_end,
+            log_start,
+            created,
+            damage_changed,
+            report,
+        })
     }
 
     /// The epochs of the checkpoint; where it cannot be read, of the batches' own headers.
-    fn load_epochs(&self, segments: &[Arc<Segment>], report: &mut LoadReport) -> io::Result<(LeaderEpochs, bool)> {
+    fn load_epochs(
+        &self,
+        segments: &[Arc<Segment>],
+        log_end: Offset,
+        report: &mut LoadReport,
+    ) -> io::Result<(LeaderEpochs, bool)> {
         match checkpoint::epochs::read(self.disk(), &self.dir) {
             Ok(Some(entries)) => return Ok((LeaderEpochs::from_entries(entries), false)),
             Ok(None) => {}
             Err(CheckpointError::Io { source, .. }) => return Err(source),
-            Err(error) => tracing::warn!(%error, "leader epochs are read from the batches"),
-        }
-        let mut epochs = LeaderEpochs::default();
-        for segment in segments {
-            let walked = segment.walk(0, |_, placed| {
-                epochs.assign(placed.header.partition_leader_epoch, placed.header.base_offset);
-                Ok::<_, WalkError>(true)
-            });
-            match walked {
-                Ok(()) => {}
-                Err(WalkError::Io(error)) => return Err(error),
-                Err(WalkError::Bad { position, .. }) => {
-                    report.damage.get_or_insert(Damage { segment: segment.base(), position, offset: segment.base() });
-                }
+            Err(error) => {
+                self.env.tally.file_replaced();
+                tracing::warn!(%error, "leader epochs are read from the batches");
             }
         }
-        Ok((epochs, true))
+        let epochs = match epochs_of(segments) {
+            Err(WalkError::Bad { .. }) => {
+                harm::look(self, segments, Offset::ZERO, log_end, report)?;
+                epochs_of(segments)
+            }
+            epochs => epochs,
+        };
+        match epochs {
+            Ok(epochs) => Ok((epochs, true)),
+            Err(WalkError::Io(error)) => Err(error),
+            Err(WalkError::Bad { .. }) => Ok((LeaderEpochs::default(), true)),
+        }
     }
+}
+
+fn epochs_of(segments: &[Arc<Segment>]) -> Result<LeaderEpochs, WalkError> {
+    let mut epochs = LeaderEpochs::default();
+    for segment in segments {
+        segment.walk(0, |_, placed| {
+            epochs.assign(placed.header.partition_leader_epoch, placed.header.base_offset);
+            Ok::<_, WalkError>(true)
+        })?;
+    }
+    Ok(epochs)
 }
 
 impl Loaded {
@@ -258,7 +307,6 @@ impl Loaded {
         let mut producers = self.producers;
         let high_watermark = start.high_watermark.max(self.log_start).min(self.log_end);
         producers.advance_high_watermark(high_watermark);
-        let state = if self.report.damage.is_some() { LogState::Damaged } else { LogState::Online };
         let flushed = if start.clean && !self.report.recovered { self.log_end } else { start.recovery_point };
         // A log always has a last segment: `run` creates one where there is none.
         let active = self
@@ -268,8 +316,10 @@ impl Loaded {
             .unwrap_or_else(|| Arc::new(Segment::new(&env.handles, &dir, self.log_end, false)));
         let first_unstable = producers.first_unstable().map_or(NO_OFFSET, |offset| offset.0);
         let base = active.base();
-        // Where the log is damaged the recovery point stays where it was: the next start must find the damage again.
-        let flushed = if state == LogState::Damaged { flushed } else { flushed.min(self.log_end) };
+        let flushed = flushed.min(self.log_end);
+        self.report.tell(&partition, self.log_start);
+        env.tally.found(FoundBy::Recovery, self.report.damages.len() + usize::from(self.report.lost_from.is_some()));
+        let places: usize = self.segments.iter().map(|segment| segment.damage().places().len()).sum();
         let log = Arc::new_cyclic(|this| Log {
             this: this.clone(),
             writer: Mutex::new(Writer {
@@ -292,24 +342,37 @@ impl Loaded {
             recovery_point: AtomicI64::new(start.recovery_point.min(flushed).0),
             clean_to: AtomicI64::new(start.clean_to.map_or(NEVER_CLEANED, |offset| offset.0)),
             dirty_since: AtomicI64::new(if flushed < self.log_end { loading.now.0 } else { Millis::NONE.0 }),
-            state: AtomicU8::new(state as u8),
+            state: AtomicU8::new(LogState::Online as u8),
             unsynced_names: Changes::new(self.created || self.report.recovered),
             unsynced_epochs: Changes::new(self.epochs_changed),
             epochs_file: Mutex::default(),
+            damaged_places: AtomicUsize::new(places),
+            remembering: Mutex::default(),
             snapshots_dirty: Mutex::default(),
             flushing: Mutex::default(),
             flush_waiters: crate::flusher::FlushWaiters::default(),
         });
+        if self.damage_changed {
+            log.remember_damage();
+        }
         (log, self.report)
     }
 }
 
+impl LoadReport {
+    fn tell(&self, partition: &TopicPartition, log_start: Offset) {
+        for damage in &self.damages {
+            tracing::error!(%partition, ?damage, "records that were durable are damaged; their offsets are refused");
+        }
+        if let Some(lost) = self.lost_from {
+            tracing::error!(%partition, from = lost.0, to = log_start.0, "the beginning of the log is gone");
+        }
+    }
+}
+
 /// The newest producer snapshot not above `end` that can be read.
-pub(super) fn newest_snapshot(
-    disk: &dyn Disk,
-    dir: &Path,
-    end: Offset,
-) -> io::Result<Option<(Offset, ProducerStates)>> {
+pub(super) fn newest_snapshot(env: &LogEnv, dir: &Path, end: Offset) -> io::Result<Option<(Offset, ProducerStates)>> {
+    let disk = &**env.handles.disk();
     for entry in disk.list(dir)?.into_iter().rev() {
         let Some((offset, FileKind::Snapshot)) = parse_file_name(&entry.name) else { continue };
         if offset > end {
@@ -319,7 +382,10 @@ pub(super) fn newest_snapshot(
         let bytes = checkpoint::read_whole(disk, &path)?.unwrap_or_default();
         match read_snapshot(&bytes) {
             Ok(states) => return Ok(Some((offset, states))),
-            Err(error) => tracing::warn!(path = %path.display(), %error, "a producer snapshot is passed over"),
+            Err(error) => {
+                env.tally.file_replaced();
+                tracing::warn!(path = %path.display(), %error, "a producer snapshot is passed over");
+            }
         }
     }
     Ok(None)
@@ -343,7 +409,10 @@ impl Replay<'_> {
                 let path = dir.join(file_name(segment.base(), FileKind::Snapshot));
                 checkpoint::write_plain(disk, &path, &write_snapshot(&states))?;
             }
-            let start = segment.locate(from)?.position();
+            let start = match segment.locate(from) {
+                Ok(place) => place.position(),
+                Err(error) => error.known().map(|damage| damage.end).ok_or(error)?,
+            };
             segment.walk(start, |file, placed| self.take_in(&mut states, segment, file, &placed, from))?;
         }
         Ok(states)
@@ -361,13 +430,40 @@ impl Replay<'_> {
         if header.base_offset < from || !header.has_producer_id() {
             return Ok(true);
         }
-        let is_marker = header.attributes.is_control() && header.size_in_bytes() <= CONTROL_BATCH_MAX;
-        let marker = if is_marker { marker_of(header, &batch_bytes(file, placed)?[HEADER_LEN..]) } else { None };
-        let completed = states.record(header, marker.as_ref()).filter(|completed| completed.aborted);
+        let completed = record(states, file, placed)?;
         let wanted = |done: &CompletedTransaction| self.reindex_from.is_some_and(|from| done.last_offset >= from);
         if let Some(completed) = completed.filter(wanted) {
             segment.append_aborted(&states.aborted(&completed))?;
         }
         Ok(true)
     }
+}
+
+/// Takes in a batch of a producer; the transaction that it aborts.
+fn record(
+    states: &mut ProducerStates,
+    file: &dyn DiskFile,
+    placed: &Placed,
+) -> Result<Option<CompletedTransaction>, WalkError> {
+    let header = &placed.header;
+    let is_marker = header.attributes.is_control() && header.size_in_bytes() <= CONTROL_BATCH_MAX;
+    let marker = if is_marker { marker_of(header, &batch_bytes(file, placed)?[HEADER_LEN..]) } else { None };
+    Ok(states.record(header, marker.as_ref()).filter(|completed| completed.aborted))
+}
+
+/// The aborted transactions whose markers lie in a segment, as its batches tell; `states` are those at its beginning.
+///
+/// # Errors
+/// As the file system says, or where a batch is damaged.
+pub(crate) fn aborted_of(segment: &Segment, mut states: ProducerStates) -> Result<Vec<AbortedTransaction>, WalkError> {
+    let mut aborted = Vec::new();
+    segment.walk(0, |file, placed| {
+        if placed.header.has_producer_id()
+            && let Some(completed) = record(&mut states, file, &placed)?
+        {
+            aborted.push(states.aborted(&completed));
+        }
+        Ok::<_, WalkError>(true)
+    })?;
+    Ok(aborted)
 }

@@ -36,7 +36,7 @@ impl Log {
     /// The log cannot be read.
     pub fn offset_for_timestamp(&self, timestamp: Millis) -> Result<Option<TimestampOffset>, LookupError> {
         self.check_open()?;
-        self.over_segments(|segments| first_of(segments, timestamp, self.log_start()))
+        self.over_segments(|segments| self.past_damage(segments, || first_of(segments, timestamp, self.log_start())))
     }
 
     /// The first record with the largest timestamp of the log; none in a log without records that have one.
@@ -49,7 +49,7 @@ impl Log {
         let best = self.over_segments(|segments| {
             let mut best: Option<Millis> = None;
             for segment in segments {
-                let largest = segment.largest_timestamp().map_err(|error| ReadError::of(segment, error))?;
+                let largest = segment.sure_largest_timestamp().map_err(|error| ReadError::of(segment, error))?;
                 best = best.max(largest.map(|largest| largest.timestamp));
             }
             Ok::<_, LookupError>(best)
@@ -72,7 +72,7 @@ fn first_of(
 ) -> Result<Option<TimestampOffset>, LookupError> {
     for segment in segments {
         let failed = |error| ReadError::of(segment, error);
-        let largest = segment.largest_timestamp().map_err(failed)?;
+        let largest = segment.sure_largest_timestamp().map_err(failed)?;
         if largest.is_none_or(|largest| largest.timestamp < timestamp) {
             continue;
         }

@@ -9,6 +9,7 @@
 mod append;
 mod compact;
 mod cut;
+mod damage;
 mod expire;
 mod flush;
 mod load;
@@ -23,7 +24,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Weak,
-        atomic::{AtomicI64, AtomicU8, Ordering},
+        atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering},
     },
 };
 
@@ -32,18 +33,23 @@ use ottla_disk::Disk;
 use ottla_types::{LeaderEpoch, Millis, Offset, ProducerId, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use self::side_files::Written;
 pub use self::{
     append::{AppendError, Appended},
     cut::CutError,
     expire::Expired,
     flush::FlushError,
-    load::{Damage, LoadError, LoadReport, StartPoint},
+    load::{LoadError, LoadReport, StartPoint},
     lookup::{LookupError, TimestampOffset},
     read::{ReadBound, ReadError, ReadOut},
 };
+pub(crate) use self::{
+    damage::{Verdict, judge},
+    load::aborted_of,
+    side_files::Written,
+};
 use crate::{
     EpochEnd, EpochStart, LogConfig, ProducerView,
+    damage::Tally,
     deletions::Deletions,
     epochs::LeaderEpochs,
     flusher::{FlushWaiters, Flusher},
@@ -63,21 +69,19 @@ pub(crate) struct LogEnv {
     pub(crate) health: Arc<DirHealth>,
     /// Whether the volume can be synced with one call for many logs.
     pub(crate) syncs_volume: bool,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Whether a log can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum LogState {
-    /// All is well.
+    /// All is well, but for places that [`Log::damages`] names.
     Online = 0,
-    /// A batch that was durable is damaged. What lies before it is served, nothing is appended. A follower that can
-    /// fetch the rest from its leader goes on after [`Log::discard_damaged`].
-    Damaged = 1,
     /// Writing or flushing failed; nothing is appended any more.
-    Offline = 2,
+    Offline = 1,
     /// Closed or deleted.
-    Closed = 3,
+    Closed = 2,
 }
 
 /// No first unstable offset.
@@ -115,6 +119,9 @@ pub struct Log {
     /// Producer snapshots that were written and not flushed.
     snapshots_dirty: Mutex<Vec<Offset>>,
     flushing: Mutex<()>,
+    /// How many places of the segments are known to be damaged.
+    damaged_places: AtomicUsize,
+    remembering: Mutex<()>,
     pub(crate) flush_waiters: FlushWaiters,
 }
 
@@ -146,10 +153,9 @@ impl Log {
     #[must_use]
     pub fn state(&self) -> LogState {
         match self.state.load(Ordering::Acquire) {
-            0 | 1 if self.env.health.is_failed() => LogState::Offline,
+            0 if self.env.health.is_failed() => LogState::Offline,
             0 => LogState::Online,
-            1 => LogState::Damaged,
-            2 => LogState::Offline,
+            1 => LogState::Offline,
             _ => LogState::Closed,
         }
     }

@@ -8,7 +8,10 @@ use ottla_types::Offset;
 use super::{Log, LogState};
 use crate::{
     AbortedTransaction,
-    segment::{Place, Segment, walk::WalkError},
+    segment::{
+        Place, Segment,
+        walk::{Flaw, WalkError},
+    },
 };
 
 /// How far a reader may see.
@@ -75,13 +78,15 @@ pub enum ReadError {
     /// The directory of the log failed (`KAFKA_STORAGE_ERROR`).
     #[error("the log directory is offline")]
     Offline,
-    /// A batch on the way is damaged (`KAFKA_STORAGE_ERROR`).
-    #[error("the segment at {segment} is damaged at byte {position}")]
+    /// What may hold the offset is damaged (`CORRUPT_MESSAGE`).
+    #[error("the segment at {segment} is damaged at byte {position}{}", behind(*.next))]
     Damaged {
         /// Base offset of the segment.
         segment: Offset,
         /// Where in its file.
         position: u64,
+        /// From where on the log can be read again, where that is known.
+        next: Option<Offset>,
     },
     /// The disk failed (`KAFKA_STORAGE_ERROR`).
     #[error(transparent)]
@@ -90,11 +95,16 @@ pub enum ReadError {
 
 impl ReadError {
     pub(super) fn of(segment: &Segment, error: WalkError) -> Self {
+        let next = error.known().map(|damage| damage.next);
         match error {
             WalkError::Io(error) => Self::Io(error),
-            WalkError::Bad { position, .. } => Self::Damaged { segment: segment.base(), position },
+            WalkError::Bad { position, .. } => Self::Damaged { segment: segment.base(), position, next },
         }
     }
+}
+
+fn behind(next: Option<Offset>) -> String {
+    next.map_or_else(String::new, |next| format!(", the log can be read again from offset {next} on"))
 }
 
 impl Log {
@@ -129,7 +139,8 @@ impl Log {
         let first = segments.partition_point(|segment| segment.base() <= from).saturating_sub(1);
         for at in first..segments.len() {
             let next = segments.get(at + 1).map(|next| next.base());
-            let Some(found) = self.find_range(&segments[at], from, end, next)? else { continue };
+            let found = self.past_damage(&segments[at..=at], || self.find_range(&segments[at], from, end, next))?;
+            let Some(found) = found else { continue };
             found.slice(&segments[at], bytes_max, min_one, &mut out)?;
             if bound == ReadBound::LastStable && !out.is_empty() {
                 out.aborted = collect_aborted(&segments[at..], from, end, &out)?;
@@ -168,28 +179,74 @@ impl Log {
     /// The bytes of `segment` from the batch that holds `from` to `end`; none where it holds none.
     fn find_range(
         &self,
-        segment: &Segment,
+        segment: &Arc<Segment>,
         from: Offset,
         end: Offset,
         next: Option<Offset>,
     ) -> Result<Option<Range>, ReadError> {
-        let whole = next.is_some_and(|next| next <= end);
-        let known = if whole { None } else { segment.locate_both(from, end) };
-        let (start, end) = match known {
-            Some(both) => both,
-            None => {
-                let locate = |offset| segment.locate(offset).map_err(|error| ReadError::of(segment, error));
-                let start = locate(from)?;
-                (start, if whole { Place::End(segment.size()?) } else { locate(end)? })
-            }
-        };
-        Ok(match start {
-            Place::Batch { position, len } if position < end.position() => {
-                Some(Range { position, first_len: len, end: end.position() })
-            }
-            _ => None,
-        })
+        let found = find_quickly(segment, from, end, next);
+        // Asked afterwards: what is found out on the way counts.
+        if !segment.damage().is_suspect() {
+            return found.map_err(|error| ReadError::of(segment, error));
+        }
+        self.mend_index(segment);
+        find_before_damage(segment, from, end, next).map_err(|error| ReadError::of(segment, error))
     }
+}
+
+fn find_quickly(
+    segment: &Segment,
+    from: Offset,
+    end: Offset,
+    next: Option<Offset>,
+) -> Result<Option<Range>, WalkError> {
+    let whole = next.is_some_and(|next| next <= end);
+    let known = if whole { None } else { segment.locate_both(from, end) };
+    Ok(match known {
+        Some((start, end)) => range(start, end.position()),
+        None => range(start_in(segment, from, next)?, end_in(segment, end, whole)?),
+    })
+}
+
+/// The same without a byte of what is known to be damaged.
+fn find_before_damage(
+    segment: &Segment,
+    from: Offset,
+    end: Offset,
+    next: Option<Offset>,
+) -> Result<Option<Range>, WalkError> {
+    let whole = next.is_some_and(|next| next <= end);
+    let (start, end) = (start_in(segment, from, next)?, end_in(segment, end, whole)?);
+    let places = segment.damage().places();
+    let damaged = places.iter().find(|damage| damage.position > start.position());
+    Ok(range(start, damaged.map_or(end, |damage| end.min(damage.position))))
+}
+
+fn range(start: Place, end: u64) -> Option<Range> {
+    match start {
+        Place::Batch { position, len } if position < end => Some(Range { position, first_len: len, end }),
+        _ => None,
+    }
+}
+
+/// Where the batch that holds `from` is, in a segment behind which the next one begins at `next`.
+fn start_in(segment: &Segment, from: Offset, next: Option<Offset>) -> Result<Place, WalkError> {
+    let Some(next) = next else { return segment.locate(from) };
+    match segment.find_batch(from)? {
+        Some(found) if found.header.last_offset() >= next => {
+            let flaw = Flaw::Place(found.header.last_offset());
+            Err(WalkError::Bad { position: found.position, flaw })
+        }
+        Some(found) => Ok(Place::of(&found)),
+        None if from >= segment.base() && segment.may_lack_its_end() => {
+            Err(WalkError::Bad { position: segment.size()?, flaw: Flaw::Place(from) })
+        }
+        None => Ok(Place::End(segment.size()?)),
+    }
+}
+
+fn end_in(segment: &Segment, end: Offset, whole: bool) -> Result<u64, WalkError> {
+    if whole { Ok(segment.size()?) } else { segment.position_of(end) }
 }
 
 /// Bytes of a segment file.
@@ -220,6 +277,9 @@ fn collect_aborted(
     end: Offset,
     out: &ReadOut,
 ) -> Result<Vec<AbortedTransaction>, ReadError> {
+    if !segments.iter().any(|segment| segment.has_aborted()) {
+        return Ok(Vec::new());
+    }
     let read_to = out.records.as_ref().map_or(0, |records| records.position + records.len as u64);
     let next = segments.get(1).map_or(end, |next| next.base().min(end));
     let upper = segments[0].upper_bound_offset(read_to)?.map_or(next, |bound| bound.min(next));

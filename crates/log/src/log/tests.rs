@@ -58,8 +58,8 @@ impl Bed {
 
 pub(crate) fn log_env(disk: Arc<dyn Disk>) -> LogEnv {
     let (flusher, deletions) = (Arc::new(Flusher::start(0).unwrap()), Arc::new(Deletions::new(0)));
-    let health = crate::health::DirHealth::alone();
-    LogEnv { handles: HandleCache::new(disk, 8), flusher, deletions, health, syncs_volume: false }
+    let (health, tally) = (crate::health::DirHealth::alone(), Arc::default());
+    LogEnv { handles: HandleCache::new(disk, 8), flusher, deletions, health, syncs_volume: false, tally }
 }
 
 pub(crate) fn partition() -> TopicPartition {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use ottla_records::BatchHeader;
 use ottla_types::{Millis, Offset};
 
+use super::walk::Placed;
 use crate::{
     LogConfig,
     index::{ActiveIndex, Entry, Lookup, offset_index::OffsetEntry, time_index::TimeEntry},
@@ -39,6 +40,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Of a batch that was found.
+    pub(crate) fn of(placed: &Placed) -> Self {
+        Self::Batch { position: placed.position, len: placed.header.size_in_bytes() as u64 }
+    }
+
     /// First byte.
     pub(crate) fn position(self) -> u64 {
         match self {
@@ -117,6 +123,14 @@ impl Active {
     pub(crate) fn skip_to(&mut self, entry: OffsetEntry) {
         self.size = u64::from(entry.position);
         self.bytes_since_entry = 0;
+    }
+
+    /// Goes on at `position`, before which bytes are damaged; no batch there begins below `next`. What lies before is found by
+    /// the index.
+    pub(crate) fn hop(&mut self, position: u64, next: Offset) {
+        self.marks.clear();
+        self.size = position;
+        self.next_offset = self.next_offset.max(next);
     }
 
     /// Adds an entry with the largest timestamp unless the last entry has it; whether a block is full.

@@ -7,6 +7,7 @@
 //! not written whole is cut off again, or the segment reports [`WriteFailure::Torn`] and must not be appended to.
 
 pub(crate) mod active;
+mod mend;
 pub(crate) mod name;
 mod resume;
 pub(crate) mod walk;
@@ -28,11 +29,12 @@ use parking_lot::Mutex;
 pub(crate) use self::active::{Active, LargestTimestamp, Place};
 use self::{
     name::{FileKind, file_name},
-    walk::{HeaderWalk, LONG, Placed, SHORT, WalkError},
+    walk::{Flaw, HeaderWalk, LONG, Placed, SHORT, WalkError},
 };
 use crate::{
-    AbortedTransaction,
+    AbortedTransaction, Damage,
     cleaner::CleanedSegment,
+    damage::{Marks, check::Anchor},
     handles::{Handle, HandleCache},
     index::{self, Entry, Lookup, offset_index::OffsetEntry, time_index::TimeEntry, txn_index},
     unsynced::Changes,
@@ -52,6 +54,20 @@ pub(crate) enum WriteFailure {
 struct Sealed {
     size: Option<u64>,
     largest: Option<Option<LargestTimestamp>>,
+    /// Who says so.
+    largest_by: Witness,
+}
+
+/// Who says what the largest timestamp of a segment is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Witness {
+    /// The index alone.
+    #[default]
+    Index,
+    /// The batch that the index names, too.
+    Batch,
+    /// All batches.
+    Batches,
 }
 
 /// A segment of a log.
@@ -73,6 +89,22 @@ pub(crate) struct Segment {
     /// Bytes of the log file that are known to be durable.
     synced: AtomicU64,
     unsynced_indexes: Changes,
+    /// What is known of its damage.
+    damage: Marks,
+    /// Whether it was looked into that offsets are missing at its end, and nothing was found wrong.
+    ends_early: AtomicBool,
+}
+
+/// Where a walk for an offset begins, as the index says.
+#[derive(Clone, Copy, Debug)]
+struct Floor {
+    position: u64,
+    /// The batch there reaches no further; none where nothing is said.
+    last: Option<Offset>,
+}
+
+impl Floor {
+    const START: Self = Self { position: 0, last: None };
 }
 
 impl Segment {
@@ -92,6 +124,8 @@ impl Segment {
             sealed: Mutex::default(),
             synced: AtomicU64::new(0),
             unsynced_indexes: Changes::default(),
+            damage: Marks::default(),
+            ends_early: AtomicBool::new(false),
         }
     }
 
@@ -121,7 +155,8 @@ impl Segment {
     pub(crate) fn of_copy(handles: &Arc<HandleCache>, dir: &Arc<Path>, copy: CleanedSegment) -> Self {
         let has_txn_index = copy.files.iter().any(|(kind, _)| *kind == FileKind::TxnIndex);
         let segment = Self::new(handles, dir, copy.base, has_txn_index);
-        *segment.sealed.lock() = Sealed { size: Some(copy.size), largest: Some(copy.largest) };
+        *segment.sealed.lock() =
+            Sealed { size: Some(copy.size), largest: Some(copy.largest), largest_by: Witness::Batches };
         segment.note_synced(copy.size);
         for (kind, file) in copy.files {
             match kind {
@@ -273,12 +308,25 @@ impl Segment {
     /// # Errors
     /// As the file system says, or where no batch stands at the place that should hold one.
     pub(crate) fn locate(&self, target: Offset) -> Result<Place, WalkError> {
-        if let Some(place) = self.with_active(|active| active.place(target)).flatten() {
-            return Ok(place);
+        match self.with_active(|active| active.place(target)).flatten() {
+            Some(place) => Ok(place),
+            None => self.find(target),
         }
-        match self.find_batch(target)? {
-            Some(found) => Ok(place_of(&found)),
-            None => Ok(Place::End(self.size()?)),
+    }
+
+    fn find(&self, target: Offset) -> Result<Place, WalkError> {
+        let found = self.find_batch(target)?;
+        found.map_or_else(|| Ok(Place::End(self.size()?)), |found| Ok(Place::of(&found)))
+    }
+
+    /// Where to stop reading at `target`: at the batch that holds it, or at the damage that may have.
+    ///
+    /// # Errors
+    /// As [`Segment::locate`].
+    pub(crate) fn position_of(&self, target: Offset) -> Result<u64, WalkError> {
+        match self.find(target) {
+            Ok(place) => Ok(place.position()),
+            Err(error) => error.known().map(|damage| damage.position).ok_or(error),
         }
     }
 
@@ -294,27 +342,41 @@ impl Segment {
     pub(crate) fn find_batch(&self, target: Offset) -> Result<Option<Placed>, WalkError> {
         let file = self.log.get()?;
         let size = self.size()?;
-        let start = self.floor_position(target)?;
-        match first_ending_at(&*file, start, size, target) {
-            // What the index says is checked here: it is not trusted where no batch stands at its place.
-            Err(WalkError::Bad { .. }) if start > 0 => first_ending_at(&*file, 0, size, target),
+        let mut floor = self.floor(target)?;
+        if floor.position > 0 && floor.position >= size {
+            self.damage.doubt_index(); // it names more than there is
+            floor = Floor::START;
+        }
+        let damages = self.damage.places();
+        match first_ending_at(&*file, floor, size, target, &damages) {
+            // What the index says is checked here: it is not trusted where no batch stands at its place, or another one.
+            Err(error @ WalkError::Bad { .. }) if floor.position > 0 && error.known().is_none() => {
+                let found = first_ending_at(&*file, Floor::START, size, target, &damages)?;
+                self.damage.doubt_index();
+                Ok(found)
+            }
             found => found,
         }
     }
 
     /// Where to start walking for `target`: the place of a batch that does not lie behind it.
-    fn floor_position(&self, target: Offset) -> io::Result<u64> {
+    fn floor(&self, target: Offset) -> io::Result<Floor> {
         let lookup = self.with_active(|active| active.lookup(target));
+        let floor_of = |entry: Option<OffsetEntry>| {
+            entry.map_or(Floor::START, |entry| Floor {
+                position: u64::from(entry.position),
+                last: Some(self.base.plus(i64::from(entry.relative))),
+            })
+        };
         let entries = match lookup {
-            Some(Lookup::Found(entry)) => return Ok(entry.map_or(0, |entry| u64::from(entry.position))),
+            Some(Lookup::Found(entry)) => return Ok(floor_of(entry)),
             Some(Lookup::InFile(entries)) => Some(entries),
             None => None,
         };
         let relative = target.0.saturating_sub(self.base.0);
-        let Some(file) = self.offset_index.get_if_exists()? else { return Ok(0) };
+        let Some(file) = self.offset_index.get_if_exists()? else { return Ok(Floor::START) };
         let entries = entries.map_or_else(|| index::count::<OffsetEntry>(&*file), Ok)?;
-        let entry = index::search::<OffsetEntry>(&*file, entries, relative, Entry::key)?;
-        Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+        Ok(floor_of(index::search::<OffsetEntry>(&*file, entries, relative, Entry::key)?))
     }
 
     /// An offset that no batch before `position` reaches, as near as the index tells; none where it does not.
@@ -326,7 +388,17 @@ impl Segment {
         let entries = index::count::<OffsetEntry>(&*file)?;
         let by_position = |entry: OffsetEntry| i64::from(entry.position);
         let entry = index::first_from::<OffsetEntry>(&*file, entries, position as i64, by_position)?;
-        Ok(entry.map(|entry| self.base.plus(i64::from(entry.relative))))
+        let Some(entry) = entry else { return Ok(None) };
+        let bound = self.base.plus(i64::from(entry.relative));
+        // One that is too low would hide aborted transactions.
+        let found = HeaderWalk::new(&*self.log.get()?, u64::from(entry.position), self.size()?, HEADER_LEN).next();
+        let holds = found.and_then(Result::ok).is_some_and(|found| found.header.last_offset() <= bound);
+        Ok(holds.then_some(bound))
+    }
+
+    /// Whether readers of committed records have transactions to leave out here.
+    pub(crate) fn has_aborted(&self) -> bool {
+        self.has_txn_index.load(Ordering::Acquire)
     }
 
     /// Batches from the one that may hold the first record not older than `timestamp`.
@@ -343,13 +415,31 @@ impl Segment {
                         Some(Lookup::InFile(entries)) => entries,
                         _ => index::count::<TimeEntry>(&*file)?,
                     };
-                    index::search::<TimeEntry>(&*file, entries, timestamp.0, Entry::key)?
+                    let entry = index::search::<TimeEntry>(&*file, entries, timestamp.0, Entry::key)?;
+                    self.checked_time_entry(entry)?
                 }
                 None => None,
             },
         };
         let after = entry.map_or(self.base, |entry| self.base.plus(i64::from(entry.relative)));
-        self.floor_position(after.max(from))
+        Ok(self.floor(after.max(from))?.position)
+    }
+
+    /// The entry, if it is true: one that is not would lead past records.
+    fn checked_time_entry(&self, entry: Option<TimeEntry>) -> io::Result<Option<TimeEntry>> {
+        let Some(entry) = entry else { return Ok(None) };
+        let named = self.base.plus(i64::from(entry.relative));
+        let is_true = match self.find_batch(named) {
+            Ok(found) => found.is_some_and(|found| {
+                found.header.base_offset <= named && found.header.max_timestamp.0 == entry.timestamp
+            }),
+            Err(WalkError::Io(error)) => return Err(error),
+            Err(WalkError::Bad { .. }) => false,
+        };
+        if !is_true {
+            self.damage.doubt_index();
+        }
+        Ok(is_true.then_some(entry))
     }
 
     /// The headers from `position` to the end of the segment.
@@ -363,7 +453,7 @@ impl Segment {
     ) -> Result<(), E> {
         let file = self.log.get().map_err(WalkError::Io)?;
         let size = self.size().map_err(WalkError::Io)?;
-        for placed in HeaderWalk::new(&*file, position, size, LONG) {
+        for placed in HeaderWalk::new(&*file, position, size, LONG).without(self.damage.places()) {
             if !each(&*file, placed?)? {
                 break;
             }
@@ -390,6 +480,41 @@ impl Segment {
         Ok(largest)
     }
 
+    /// The same where a wrong index must not decide: the batch that the index names is asked.
+    ///
+    /// # Errors
+    /// As [`Segment::largest_timestamp`].
+    pub(crate) fn sure_largest_timestamp(&self) -> Result<Option<LargestTimestamp>, WalkError> {
+        let is_active = self.with_active(|active| active.largest).is_some();
+        let said = self.largest_timestamp()?;
+        if is_active || self.sealed.lock().largest_by > Witness::Index {
+            return Ok(said);
+        }
+        let entry = said.map(|said| TimeEntry {
+            timestamp: said.timestamp.0,
+            relative: (said.batch_last.0 - self.base.0) as u32, // it comes from such an entry, or from a batch of here
+        });
+        if entry.is_some() && self.checked_time_entry(entry)?.is_none() {
+            return self.largest_timestamp_of_batches();
+        }
+        self.sealed.lock().largest_by = Witness::Batch;
+        Ok(said)
+    }
+
+    /// The same from the batches alone.
+    ///
+    /// # Errors
+    /// As [`Segment::largest_timestamp`].
+    pub(crate) fn largest_timestamp_of_batches(&self) -> Result<Option<LargestTimestamp>, WalkError> {
+        if self.sealed.lock().largest_by == Witness::Batches || self.with_active(|_| ()).is_some() {
+            return self.largest_timestamp();
+        }
+        let largest = self.walk_for_largest()?;
+        let mut sealed = self.sealed.lock();
+        (sealed.largest, sealed.largest_by) = (Some(largest), Witness::Batches);
+        Ok(largest)
+    }
+
     /// Largest timestamp of the first batch; none where there is no batch.
     ///
     /// # Errors
@@ -399,7 +524,7 @@ impl Segment {
             return Ok(first);
         }
         let (file, size) = (self.log.get()?, self.size()?);
-        let first = HeaderWalk::new(&*file, 0, size, HEADER_LEN).next().transpose()?;
+        let first = HeaderWalk::new(&*file, 0, size, HEADER_LEN).without(self.damage.places()).next().transpose()?;
         Ok(first.map(|placed| placed.header.max_timestamp))
     }
 
@@ -483,7 +608,8 @@ impl Segment {
     pub(crate) fn seal(&self) {
         let mut active = self.active.lock();
         if let Some(was) = active.take() {
-            *self.sealed.lock() = Sealed { size: Some(was.size), largest: Some(was.largest) };
+            *self.sealed.lock() =
+                Sealed { size: Some(was.size), largest: Some(was.largest), largest_by: Witness::Batches };
         }
     }
 
@@ -565,14 +691,40 @@ impl Segment {
     }
 }
 
-fn place_of(placed: &Placed) -> Place {
-    Place::Batch { position: placed.position, len: placed.header.size_in_bytes() as u64 }
-}
-
-fn first_ending_at(file: &dyn DiskFile, start: u64, size: u64, target: Offset) -> Result<Option<Placed>, WalkError> {
-    HeaderWalk::new(file, start, size, SHORT)
-        .find(|placed| placed.as_ref().map_or(true, |placed| placed.header.last_offset() >= target))
-        .transpose()
+/// The first batch that ends at `target` or behind it, unless it may have been in one of `damages`.
+fn first_ending_at(
+    file: &dyn DiskFile,
+    floor: Floor,
+    size: u64,
+    target: Offset,
+    damages: &[Damage],
+) -> Result<Option<Placed>, WalkError> {
+    // A walk cannot begin in the middle of a damaged place.
+    let within = damages.iter().find(|damage| damage.position < floor.position && floor.position < damage.end);
+    let start = within.map_or(floor.position, |damage| damage.position);
+    let ahead = damages.partition_point(|damage| damage.position < start);
+    let mut damages = damages[ahead..].iter();
+    let mut walk = HeaderWalk::new(file, start, size, SHORT).without(damages.as_slice().to_vec());
+    let mut reaches = floor.last.filter(|_| start == floor.position);
+    loop {
+        let placed = walk.next().transpose()?;
+        let passed = |damage: &&Damage| placed.is_none_or(|placed| damage.position < placed.position);
+        while let Some(damage) = damages.as_slice().first().filter(passed) {
+            if target < damage.next {
+                return Err(WalkError::Bad { position: damage.position, flaw: Flaw::Known(*damage) });
+            }
+            damages.next();
+            reaches = None;
+        }
+        let Some(placed) = placed else { return Ok(None) };
+        let last = placed.header.last_offset();
+        if reaches.take().is_some_and(|reaches| last > reaches) {
+            return Err(WalkError::Bad { position: placed.position, flaw: Flaw::Place(last) });
+        }
+        if last >= target {
+            return Ok(Some(placed));
+        }
+    }
 }
 
 fn sealed() -> io::Error {

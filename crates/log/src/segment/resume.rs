@@ -9,7 +9,7 @@ use ottla_types::{Millis, Offset};
 use super::{
     Active, Sealed, Segment,
     active::LargestTimestamp,
-    walk::{HeaderWalk, LONG, SHORT, WalkError},
+    walk::{HeaderWalk, LONG, Placed, SHORT, WalkError},
 };
 use crate::{
     LogConfig,
@@ -20,19 +20,20 @@ use crate::{
 const CHECK_BLOCK: usize = 4096;
 
 impl Segment {
-    /// Makes the segment, whose log file is whole up to `size`, the active one. Walks only over the batches behind the
-    /// last index entry; where the indexes do not fit the log they are rebuilt.
+    /// Makes the segment, whose log file is whole up to `size` but for damaged places that are known, the active one. Walks
+    /// only over the batches behind the last index entry; where the indexes do not fit the log they are rebuilt. Whether they
+    /// were, though the segment is not empty.
     ///
     /// # Errors
     /// As the file system says, or where a batch is damaged.
-    pub(crate) fn resume(&self, size: u64, config: &LogConfig, now: Millis) -> Result<(), WalkError> {
-        let active = match self.resume_from_indexes(size, config, now) {
-            Ok(Some(active)) => active,
+    pub(crate) fn resume(&self, size: u64, config: &LogConfig, now: Millis) -> Result<bool, WalkError> {
+        let (active, rebuilt) = match self.resume_from_indexes(size, config, now) {
+            Ok(Some(active)) => (active, false),
             Err(WalkError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error.into()),
-            Ok(None) | Err(_) => self.rebuild(size, config, now)?,
+            Ok(None) | Err(_) => (self.rebuild(size, config, now)?, size > 0),
         };
         *self.active.lock() = Some(Box::new(active));
-        Ok(())
+        Ok(rebuilt)
     }
 
     /// None where the index does not fit the log.
@@ -71,19 +72,26 @@ impl Segment {
     }
 
     /// Notes the batches from `active.size` to `size`; the first of them has its index entry already, if there is one.
-    fn note_rest(
+    pub(super) fn note_rest(
         &self,
         file: &dyn DiskFile,
         active: &mut Active,
         size: u64,
         config: &LogConfig,
     ) -> Result<(), WalkError> {
-        for placed in HeaderWalk::new(file, active.size, size, LONG) {
-            let header = placed?.header;
+        let damages = self.damage.places();
+        for placed in HeaderWalk::new(file, active.size, size, LONG).without(damages.clone()) {
+            let Placed { position, header } = placed?;
             if !active.fits_offset(header.last_offset()) {
-                break; // a batch from elsewhere; what follows is not this segment's
+                return Ok(()); // a batch from elsewhere; what follows is not this segment's
+            }
+            if position > active.size {
+                active.hop(position, header.base_offset);
             }
             active.note(&header, config.index_interval_bytes);
+        }
+        if let Some(last) = damages.last().filter(|last| last.end == size) {
+            active.hop(size, last.next);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Disks that are away, break or are full, under clients that others wrote: one directory of several goes offline alone, a
+//! Disks that are away, break, lose bits or are full, under clients that others wrote: one directory of several goes offline alone, a
 //! full one takes records again when there is room, and whatever was acknowledged is there afterwards.
 //!
 //! The faults are real: volumes of a few megabytes (tmpfs), and a file system on a loop device whose backing file cannot
@@ -7,6 +7,7 @@
 
 mod away;
 mod broken;
+mod damaged;
 mod full;
 mod moved;
 mod producer;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         suite.case("another_disk_is_mounted_in_its_place", away::another_in_its_place);
         suite.case("metadata_is_never_begun_anew", away::without_metadata);
         suite.case("a_directory_that_is_gone_takes_its_partitions_only", broken::gone);
+        suite.case("a_consumer_seeks_past_a_damaged_batch", damaged::a_consumer_seeks_past);
         suite.case("a_partition_is_moved_while_it_is_used", moved::while_produced);
         if volumes::are_there() {
             suite.case("a_disk_that_answers_eio_goes_offline_alone", broken::eio);

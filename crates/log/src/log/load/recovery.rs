@@ -6,24 +6,19 @@
 //!
 //! A broken batch *above* the recovery point is what a crash leaves: it was promised to nobody by this disk, and it is
 //! cut with all that follows. If whole batches follow it, that is told ([`LoadReport::hole`]). A broken batch *below*
-//! the recovery point is damage: nothing is cut, the log ends there for readers, and is [`LogState::Damaged`].
-//!
-//! [`LogState::Damaged`]: crate::LogState::Damaged
+//! the recovery point is damage: nothing is cut, the place is marked, and the log goes on with what follows. Where nothing
+//! follows, it goes on in a new segment: no offset that was durable is given again.
 
-use std::io;
+use std::{io, ops::ControlFlow};
 
-use ottla_disk::DiskFile;
-use ottla_records::{BatchHeader, HEADER_LEN, verify_crc};
 use ottla_types::Offset;
 
 use super::{Damage, LoadReport, Loading};
 use crate::{
     EpochStart,
+    damage::check::{Frame, Reader, look_through},
     segment::{Segment, walk::WalkError},
 };
-
-/// Bytes read at a time.
-const WINDOW: usize = 1 << 20;
 
 /// What recovery found.
 #[derive(Debug, Default)]
@@ -45,8 +40,9 @@ pub(super) fn run(loading: &Loading, segments: &mut Vec<Segment>) -> io::Result<
     let report = LoadReport { recovered: true, ..LoadReport::default() };
     let mut recovered =
         Recovered { log_end: segments[0].base(), report, epochs: Vec::new(), reindex_from: Some(point) };
-    if segments[0].base() > point.max(loading.start.log_start) {
-        recover_without_start(loading, segments, &mut recovered)?;
+    let log_start = loading.start.log_start;
+    if segments[0].base() > point.max(log_start) && point <= log_start && !loading.start.recovery_point_lost {
+        begin_anew(loading, segments, &mut recovered)?;
         return Ok(recovered);
     }
     // The segment that ends right at the recovery point is looked at too: it may have been closed afterwards, and the
@@ -56,40 +52,56 @@ pub(super) fn run(loading: &Loading, segments: &mut Vec<Segment>) -> io::Result<
     for (at, segment) in segments.iter().enumerate().skip(first) {
         // Segments begin where the one before ended; a later beginning means that batches were lost in between, unless
         // compaction took them: it keeps below the recovery point.
-        if at > first && segment.base() > recovered.log_end.max(point) {
+        let lost = at > first && segment.base() > recovered.log_end.max(point);
+        if lost && !loading.start.recovery_point_lost {
             recovered.report.hole = true;
             kept = at;
             break;
         }
-        if !recover_segment(loading, segment, &mut recovered)? {
+        let upper = segments.get(at + 1).map(Segment::base);
+        if !recover_segment(loading, segment, upper, &mut recovered)? {
             kept = at + 1;
             break;
         }
     }
     drop_behind(loading, segments, kept, &mut recovered)?;
+    go_on_behind_damage(loading, segments, &mut recovered)?;
     seal_all_but_last(segments)?;
-    recovered.report.shorter_than_recovery_point = recovered.log_end < point && recovered.report.damage.is_none();
+    recovered.report.shorter_than_recovery_point = recovered.log_end < point;
     Ok(recovered)
 }
 
-/// The first segment is gone: the log start is stored before segments are removed, so this one was lost. Where something
-/// was durable in it the log is damaged, else nothing of this log was promised and it begins anew.
-fn recover_without_start(loading: &Loading, segments: &mut Vec<Segment>, recovered: &mut Recovered) -> io::Result<()> {
+/// The first segment is gone, and nothing of this log was promised: it begins anew.
+fn begin_anew(loading: &Loading, segments: &mut Vec<Segment>, recovered: &mut Recovered) -> io::Result<()> {
     let log_start = loading.start.log_start;
     recovered.report.hole = true;
-    if loading.start.recovery_point > log_start {
-        let offset = segments[0].base();
-        recovered.report.damage = Some(Damage { segment: offset, position: 0, offset });
-        drop_behind(loading, segments, 1, recovered)?;
-        return segments[0].resume(0, &loading.config, loading.now).map_err(walk_io);
-    }
     recovered.log_end = log_start;
     drop_behind(loading, segments, 0, recovered)?;
     segments.push(Segment::create(&loading.env.handles, &loading.dir, log_start, loading.now)?);
     Ok(())
 }
 
-/// Removes the segments behind the end, unless the log is damaged: then they only leave the list.
+/// Where what was durable at the end is damaged, or gone after a clean stop, a new segment begins behind it.
+fn go_on_behind_damage(loading: &Loading, segments: &mut Vec<Segment>, recovered: &mut Recovered) -> io::Result<()> {
+    let Some(last) = segments.last() else { return Ok(()) };
+    let base = loading.start.recovery_point.max(loading.start.high_watermark);
+    let (size, damages) = (last.size()?, last.damage().places());
+    let tail = damages.last().filter(|damage| damage.end == size).map(|damage| damage.next);
+    let next = match tail {
+        Some(next) => next,
+        None if loading.start.clean && recovered.log_end < base => {
+            let (first, next) = (recovered.log_end, base);
+            mark(last, Damage { segment: last.base(), position: size, end: size, first, next }, recovered);
+            next
+        }
+        None => return Ok(()),
+    };
+    recovered.log_end = next;
+    segments.push(Segment::create(&loading.env.handles, &loading.dir, next, loading.now)?);
+    Ok(())
+}
+
+/// Removes the segments behind the end.
 fn drop_behind(
     loading: &Loading,
     segments: &mut Vec<Segment>,
@@ -97,9 +109,6 @@ fn drop_behind(
     recovered: &mut Recovered,
 ) -> io::Result<()> {
     for segment in segments.drain(kept..) {
-        if recovered.report.damage.is_some() {
-            continue;
-        }
         recovered.report.removed_segments += 1;
         recovered.report.cut_bytes += segment.size()?;
         segment.remove()?;
@@ -127,118 +136,69 @@ fn walk_io(error: WalkError) -> io::Error {
     }
 }
 
-/// Checks one segment from the recovery point on, cuts it where it is broken and makes it active; whether it was whole.
-fn recover_segment(loading: &Loading, segment: &Segment, recovered: &mut Recovered) -> io::Result<bool> {
+/// Checks one segment from the recovery point on, behind which the next one begins at `upper`, cuts it where it is broken,
+/// marks what is damaged, and makes it active; whether it was not cut.
+fn recover_segment(
+    loading: &Loading,
+    segment: &Segment,
+    upper: Option<Offset>,
+    recovered: &mut Recovered,
+) -> io::Result<bool> {
     let point = loading.start.recovery_point;
     let file = segment.file()?;
     let len = file.len()?;
+    let anchors = segment.anchors()?;
     segment.trim_indexes(len, point.max(segment.base()))?;
     let start = segment.checked_start(len)?;
-    let mut check = Check { file: &*file, position: start, next: segment.base(), window: Vec::new(), window_at: 0 };
-    let broken = loop {
-        match check.step(len)? {
-            Step::End => break false,
-            Step::Broken => break true,
-            Step::Batch(header) => {
-                let fits = header.last_offset().0 - segment.base().0 <= i64::from(i32::MAX);
-                if !fits {
-                    break true;
-                }
-                let news = recovered.epochs.last().is_none_or(|last| last.epoch < header.partition_leader_epoch);
-                if news {
-                    let start = header.base_offset;
-                    recovered.epochs.push(EpochStart { epoch: header.partition_leader_epoch, start });
-                }
-                check.accept(&header);
-            }
+    let longest = segment.base().plus(i64::from(i32::MAX) + 1);
+    let frame =
+        Frame { segment: segment.base(), upper: upper.map_or(longest, |upper| upper.min(longest)), anchors: &anchors };
+    let mut epochs: Vec<EpochStart> = Vec::new();
+    let mut reader = Reader::new(&*file, len);
+    // The index entry that names the beginning was compared with the header there.
+    let header = if start > 0 { reader.header_at(start)? } else { None };
+    let least = header.map_or(segment.base(), |header| header.base_offset.max(segment.base()));
+    let looked = look_through(&mut reader, &frame, (start, least), len, &mut |placed| {
+        let (epoch, start) = (placed.header.partition_leader_epoch, placed.header.base_offset);
+        if epochs.last().is_none_or(|last| last.epoch < epoch) {
+            epochs.push(EpochStart { epoch, start });
         }
-    };
-    recovered.report.checked_bytes += check.position - start;
-    let end = check.position;
-    recovered.log_end = check.next;
-    if broken {
-        recovered.report.hole |= check.finds_batch_behind(len)?;
-        if check.next < point {
-            let (segment, offset) = (segment.base(), check.next);
-            recovered.report.damage = Some(Damage { segment, position: end, offset });
-        } else {
-            recovered.report.cut_bytes += len - end;
-            file.set_len(end)?;
+        ControlFlow::Continue(())
+    })?;
+    let Some(looked) = looked else { return Ok(false) };
+    let mut end = len;
+    recovered.log_end = looked.next;
+    for damage in looked.damages {
+        let is_tail = damage.end == len && upper.is_none();
+        let was_durable = damage.first < point || (loading.start.recovery_point_lost && damage.end < len);
+        if !was_durable {
+            (end, recovered.log_end) = (damage.position, damage.first);
+            recovered.report.hole |= damage.end < len;
+            break;
         }
+        let next = if is_tail { point.max(loading.start.high_watermark) } else { damage.next };
+        if is_tail {
+            recovered.log_end = next;
+        }
+        mark(segment, Damage { next, ..damage }, recovered);
     }
-    segment.resume(end, &loading.config, loading.now).map_err(walk_io)?;
-    Ok(!broken)
+    let known = recovered.epochs.last().map(|last| last.epoch);
+    let log_end = recovered.log_end;
+    let news =
+        epochs.into_iter().filter(|entry| entry.start < log_end && known.is_none_or(|known| known < entry.epoch));
+    recovered.epochs.extend(news);
+    recovered.report.checked_bytes += end - start;
+    if end < len {
+        recovered.report.cut_bytes += len - end;
+        file.set_len(end)?;
+    }
+    let rebuilt = segment.resume(end, &loading.config, loading.now).map_err(walk_io)?;
+    loading.tell_rebuilt(rebuilt && start > 0);
+    Ok(end == len)
 }
 
-/// A walk over whole batches that checks every byte of them.
-struct Check<'a> {
-    file: &'a dyn DiskFile,
-    position: u64,
-    /// No batch may begin below this offset.
-    next: Offset,
-    window: Vec<u8>,
-    window_at: u64,
-}
-
-enum Step {
-    Batch(BatchHeader),
-    End,
-    Broken,
-}
-
-impl Check<'_> {
-    fn step(&mut self, len: u64) -> io::Result<Step> {
-        if self.position >= len {
-            return Ok(Step::End);
-        }
-        match self.batch_at(self.position, len)? {
-            Some(header) if header.base_offset >= self.next => Ok(Step::Batch(header)),
-            _ => Ok(Step::Broken),
-        }
-    }
-
-    fn accept(&mut self, header: &BatchHeader) {
-        self.position += header.size_in_bytes() as u64;
-        self.next = header.next_offset();
-    }
-
-    /// The header of the whole batch at `position`, if there is one.
-    fn batch_at(&mut self, position: u64, len: u64) -> io::Result<Option<BatchHeader>> {
-        let Ok(header) = BatchHeader::parse(self.bytes(position, HEADER_LEN, len)?) else { return Ok(None) };
-        let size = header.size_in_bytes();
-        if size as u64 > len - position {
-            return Ok(None);
-        }
-        let bytes = self.bytes(position, size, len)?;
-        Ok((bytes.len() >= size && verify_crc(&bytes[..size]).is_ok()).then_some(header))
-    }
-
-    /// At least `wanted` bytes at `position`, or what there is before `len`.
-    fn bytes(&mut self, position: u64, wanted: usize, len: u64) -> io::Result<&[u8]> {
-        let wanted = (wanted as u64).min(len.saturating_sub(position)) as usize;
-        let held = self.window_at..self.window_at + self.window.len() as u64;
-        if !held.contains(&position) || held.end - position < wanted as u64 {
-            let fill = wanted.max(WINDOW).min((len - position) as usize);
-            self.window.resize(fill, 0);
-            let read = self.file.read_at(&mut self.window, position)?;
-            self.window.truncate(read);
-            self.window_at = position;
-        }
-        Ok(&self.window[(position - self.window_at) as usize..])
-    }
-
-    /// Whether a whole batch with a later offset lies anywhere behind the broken place.
-    fn finds_batch_behind(&mut self, len: u64) -> io::Result<bool> {
-        let (from, next) = (self.position, self.next);
-        for position in from + 1..len.saturating_sub(HEADER_LEN as u64 - 1) {
-            let bytes = self.bytes(position, HEADER_LEN, len)?;
-            // Almost all places fail here, without a look at more than a few bytes.
-            let Ok(header) = BatchHeader::parse(bytes) else { continue };
-            let near = header.base_offset >= next && header.base_offset.0 - next.0 <= i64::from(i32::MAX);
-            if near && self.batch_at(position, len)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+fn mark(segment: &Segment, damage: Damage, recovered: &mut Recovered) {
+    if segment.damage().add(damage) {
+        recovered.report.damages.push(damage);
     }
 }

@@ -13,6 +13,7 @@ use ottla_types::Offset;
 
 use super::Loading;
 use crate::{
+    checkpoint::damage,
     handles::DELETED_SUFFIX,
     segment::{
         Segment,
@@ -21,11 +22,23 @@ use crate::{
     },
 };
 
-/// The segments of the directory, oldest first, and the bases of those that lack an index.
+/// What is in the directory.
+pub(super) struct Listed {
+    /// Oldest first.
+    pub(super) segments: Vec<Segment>,
+    /// Bases of those that lack an index.
+    pub(super) unindexed: BTreeSet<Offset>,
+    /// Bases of those of which there are only indexes.
+    pub(super) without_log: BTreeSet<Offset>,
+    /// Whether damage was found earlier.
+    pub(super) is_damaged: bool,
+}
+
+/// The segments of the directory.
 ///
 /// # Errors
 /// As the file system says.
-pub(super) fn list_segments(loading: &Loading) -> io::Result<(Vec<Segment>, BTreeSet<Offset>)> {
+pub(super) fn list_segments(loading: &Loading) -> io::Result<Listed> {
     let mut names = names(loading)?;
     if settle(loading, &names)? {
         names = self::names(loading)?;
@@ -34,8 +47,10 @@ pub(super) fn list_segments(loading: &Loading) -> io::Result<(Vec<Segment>, BTre
     let of = |wanted: FileKind| files.iter().filter(move |(_, kind)| *kind == wanted).map(|(base, _)| *base);
     let bases: BTreeSet<Offset> = of(FileKind::Log).collect();
     let with_txn_index: BTreeSet<Offset> = of(FileKind::TxnIndex).collect();
+    let mut without_log = BTreeSet::new();
     for (base, kind) in files.iter().filter(|(base, kind)| *kind != FileKind::Snapshot && !bases.contains(base)) {
         remove(loading, &file_name(*base, *kind))?;
+        without_log.insert(*base);
     }
     let newest = of(FileKind::Snapshot).max();
     for stray in of(FileKind::Snapshot).filter(|at| !bases.contains(at) && Some(*at) != newest) {
@@ -45,7 +60,8 @@ pub(super) fn list_segments(loading: &Loading) -> io::Result<(Vec<Segment>, BTre
     let indexed: BTreeSet<Offset> = of(FileKind::OffsetIndex).collect();
     let timed: BTreeSet<Offset> = of(FileKind::TimeIndex).collect();
     let unindexed = bases.iter().filter(|base| !indexed.contains(base) || !timed.contains(base)).copied().collect();
-    Ok((bases.into_iter().map(segment).collect(), unindexed))
+    let is_damaged = names.iter().any(|name| name == damage::NAME);
+    Ok(Listed { segments: bases.into_iter().map(segment).collect(), unindexed, without_log, is_damaged })
 }
 
 /// Removes producer snapshots of offsets above `end`.

@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::*;
+use crate::Damage;
 
 fn log_file(bed: &Bed, base: i64) -> PathBuf {
     bed.dir().join(format!("{base:020}.log"))
@@ -43,7 +44,7 @@ fn a_torn_tail_is_cut() {
         chop(&log_file(&bed, 0), cut);
         let (log, report) = bed.crash(3);
         assert_eq!(log.log_end(), Offset(9));
-        assert_eq!((report.cut_bytes, report.hole, report.damage), (len - cut, false, None));
+        assert_eq!((report.cut_bytes, report.hole, report.damages.len()), (len - cut, false, 0));
         assert_eq!(log.state(), LogState::Online);
         assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(9));
         assert_eq!(read_all(&log, 0, 1), (0..10).collect::<Vec<_>>());
@@ -70,7 +71,7 @@ fn a_broken_batch_above_the_recovery_point_ends_the_log_and_a_hole_is_told() {
     flip(&log_file(&bed, 0), 6 * len + 70);
     let (log, report) = bed.crash(6);
     assert_eq!((log.log_end(), report.cut_bytes), (Offset(6), 4 * len));
-    assert!(report.hole && report.damage.is_none());
+    assert!(report.hole && report.damages.is_empty());
     assert_eq!(log.state(), LogState::Online);
 }
 
@@ -80,23 +81,22 @@ fn a_broken_batch_below_the_recovery_point_is_damage_and_nothing_is_cut() {
     let len = ten(&bed);
     flip(&log_file(&bed, 0), 6 * len + 70);
     let (log, report) = bed.crash(7);
-    assert_eq!(report.damage, Some(Damage { segment: Offset(0), position: 6 * len, offset: Offset(6) }));
-    assert_eq!((log.state(), log.log_end()), (LogState::Damaged, Offset(6)));
-    assert!(matches!(
-        log.append(&batch(1, 1, 1), EPOCH, Origin::Client, NOW),
-        Err(AppendError::NotOnline(LogState::Damaged))
-    ));
-    assert_eq!(read_all(&log, 0, 1), (0..6).collect::<Vec<_>>(), "what lies before the damage is served");
+    let damage = Damage { segment: Offset(0), position: 6 * len, end: 7 * len, first: Offset(6), next: Offset(7) };
+    assert_eq!((report.damages, log.damages()), (vec![damage], vec![damage]));
+    assert_eq!((log.state(), log.log_end()), (LogState::Online, Offset(10)));
     assert_eq!(fs::metadata(log_file(&bed, 0)).unwrap().len(), 10 * len, "nothing is cut");
-    assert_eq!(persist_side_files(&log), Offset(7), "the recovery point stays");
-    assert!(log.close().is_err(), "no stop is clean with it");
-    let (log, again) = bed.crash(7);
-    assert_eq!(again.damage, report.damage, "the next start finds it again");
-    log.discard_damaged(NOW).unwrap();
-    assert_eq!(log.state(), LogState::Online);
+    assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(10));
+    assert_eq!(read_all(&log, 7, 1), (7..11).collect::<Vec<_>>());
+    let refused = log.read(Offset(6), 1, true, ReadBound::LogEnd);
+    assert!(
+        matches!(refused, Err(ReadError::Damaged { segment: Offset(0), next: Some(Offset(7)), position }) if position == 6 * len)
+    );
+    let before = log.read(Offset(4), 1 << 20, true, ReadBound::LogEnd).unwrap();
+    assert_eq!(before.len() as u64, 2 * len, "no byte of it is served");
+    assert!(log.truncate_to(Offset(6), NOW).unwrap());
+    assert_eq!((log.log_end(), log.damages()), (Offset(6), vec![]));
     assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(6));
     assert_eq!(read_all(&log, 0, 1), (0..7).collect::<Vec<_>>());
-    assert!(fs::metadata(log_file(&bed, 0)).unwrap().len() < 7 * len);
 }
 
 #[test]
@@ -203,8 +203,8 @@ fn stray_files_are_left_alone_and_unfinished_ones_settled() {
 }
 
 #[test]
-fn a_log_that_lost_its_first_segment_is_damaged_or_begins_anew() {
-    for (recovery_point, state, end) in [(0, LogState::Online, 0), (1, LogState::Damaged, 8)] {
+fn a_log_that_lost_its_first_segment_begins_with_the_next_or_anew() {
+    for (recovery_point, start, end) in [(0, 0, 0), (1, 8, 40)] {
         let mut bed = Bed::small_segments(4000, 500);
         let log = bed.open();
         append_many(&log, 40, 1, 400);
@@ -212,9 +212,9 @@ fn a_log_that_lost_its_first_segment_is_damaged_or_begins_anew() {
         drop(log);
         fs::remove_file(log_file(&bed, 0)).unwrap();
         let (log, report) = bed.crash(recovery_point);
-        assert_eq!((log.state(), log.log_end()), (state, Offset(end)), "{report:?}");
-        assert_eq!(log_file(&bed, 8).exists(), state == LogState::Damaged, "what is damaged is not cut");
-        log.discard_damaged(NOW).unwrap();
+        assert_eq!((log.log_start(), log.log_end()), (Offset(start), Offset(end)), "{report:?}");
+        assert_eq!(log_file(&bed, 8).exists(), recovery_point > 0, "what may have been promised is not cut");
+        assert_eq!(report.lost_from, (recovery_point > 0).then_some(Offset(0)));
         assert_eq!(append(&log, &batch(1, 1, 1)).first_offset, Offset(end));
         assert_eq!(read_all(&log, end, 1), [end]);
     }
@@ -272,6 +272,7 @@ fn the_last_index_entries_of_a_segment_closed_at_the_recovery_point_are_made_aga
 #[test]
 fn a_gap_between_segments_below_the_recovery_point_is_not_taken_for_a_loss() {
     let mut bed = Bed::small_segments(1000, 100);
+    bed.config.cleanup.compact = true;
     let log = bed.open();
     for offset in [0, 1, 20, 21] {
         let mut builder = BatchBuilder::new().base_offset(Offset(offset)).leader_epoch(EPOCH);
@@ -283,6 +284,6 @@ fn a_gap_between_segments_below_the_recovery_point_is_not_taken_for_a_loss() {
     log.flush().unwrap();
     drop(log);
     let (log, report) = bed.crash(20);
-    assert_eq!((log.log_end(), report.hole, report.damage), (Offset(22), false, None));
+    assert_eq!((log.log_end(), report.hole, report.damages), (Offset(22), false, vec![]));
     assert_eq!(read_all(&log, 0, 1), [0, 1, 20, 21]);
 }

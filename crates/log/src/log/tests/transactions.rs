@@ -116,7 +116,7 @@ fn aborted_transactions_are_found_over_segments_and_restarts() {
     bed.start.high_watermark = Offset(51);
     for recovery_point in [0, 7, 23, flushed.0] {
         let (log, report) = bed.crash(recovery_point);
-        assert!(report.recovered && report.cut_bytes == 0 && report.damage.is_none(), "{report:?}");
+        assert!(report.recovered && report.cut_bytes == 0 && report.damages.is_empty(), "{report:?}");
         check(&log);
     }
     let (log, _) = bed.crash(0);
