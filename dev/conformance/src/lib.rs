@@ -10,11 +10,13 @@
 //! | `OTTLA_BOOTSTRAP=HOST:PORT` | one that runs already; cases that stop it are left out |
 
 pub mod broker;
+pub mod careful;
 pub mod crew;
 pub mod dump;
 pub mod go;
 pub mod groups;
 pub mod lines;
+pub mod namespace;
 pub mod programs;
 pub mod raw;
 pub mod rust_client;

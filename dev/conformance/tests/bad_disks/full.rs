@@ -19,8 +19,11 @@ use super::{
 fn fill(stage: &Stage, producer: &mut Careful, partition: i32) -> Result<()> {
     let begin = std::time::Instant::now();
     while stage.metric("full_log_directories")? == 0.0 {
-        for _ in 0..20 {
-            producer.send(partition, 9_000)?;
+        // Not more than there is room for when the directory has some again.
+        if producer.outstanding() < 1_000 {
+            for _ in 0..20 {
+                producer.send(partition, 9_000)?;
+            }
         }
         ensure!(begin.elapsed() < PATIENCE, "the directory does not become full");
     }

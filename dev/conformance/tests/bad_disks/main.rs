@@ -17,9 +17,10 @@ mod volumes;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use ottla_conformance::namespace;
 
 fn main() -> ExitCode {
-    if let Some(code) = volumes::enter() {
+    if let Some(code) = namespace::enter() {
         return code;
     }
     ottla_conformance::run("bad_disks", &[], |suite, broker| {
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         suite.case("a_directory_that_is_gone_takes_its_partitions_only", broken::gone);
         suite.case("a_consumer_seeks_past_a_damaged_batch", damaged::a_consumer_seeks_past);
         suite.case("a_partition_is_moved_while_it_is_used", moved::while_produced);
-        if volumes::are_there() {
+        if namespace::is_own() {
             suite.case("a_disk_that_answers_eio_goes_offline_alone", broken::eio);
             suite.case("a_full_disk_takes_records_again", full::one_of_two);
             suite.case("the_only_disk_is_full", full::the_only_one);

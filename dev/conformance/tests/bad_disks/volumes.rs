@@ -1,44 +1,11 @@
 //! Small volumes in a mount namespace of this process.
 
 use std::{
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::Command,
 };
 
 use anyhow::{Context, Result, ensure};
-
-/// Set in the process that has the namespace.
-const INSIDE: &str = "OTTLA_BAD_DISKS_INSIDE";
-
-/// Runs this program again in a mount namespace of its own and gives what it ended with; none in that one, and where the
-/// system permits none.
-pub(crate) fn enter() -> Option<ExitCode> {
-    if are_there() || !is_permitted() {
-        return None;
-    }
-    let this = std::env::current_exe().ok()?;
-    let mut command = namespace();
-    let status = command.arg(this).args(std::env::args_os().skip(1)).env(INSIDE, "1").status().ok()?;
-    let code = status.code().unwrap_or(128 + status.signal().unwrap_or(0));
-    Some(ExitCode::from(u8::try_from(code).unwrap_or(1)))
-}
-
-/// Whether volumes can be made here.
-pub(crate) fn are_there() -> bool {
-    std::env::var_os(INSIDE).is_some()
-}
-
-fn namespace() -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "--"]);
-    command
-}
-
-fn is_permitted() -> bool {
-    let tried = namespace().args(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/mnt"]).output();
-    tried.is_ok_and(|output| output.status.success())
-}
 
 fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let output = Command::new(program).args(arguments).output().with_context(|| program.to_owned())?;
