@@ -227,9 +227,11 @@ fn a_topic_of_the_same_name_owes_nothing_of_the_one_before() {
     dirs.delete(log.partition(), crate::bed::NOW).unwrap();
     drop(log);
     let log = bed.log(&dirs);
-    append(&log, 0);
+    (0..2).for_each(|offset| append(&log, offset));
     drop((log, dirs));
+    let path = bed.file(0, "log");
+    cut_to(&path, len(&path) - 10);
     let dirs = bed.open();
     let log = bed.log(&dirs);
-    assert_eq!((log.log_start().0, log.log_end().0, found(&dirs)), (0, 1, vec![]));
+    assert_eq!((log.log_start().0, log.log_end().0, found(&dirs)), (0, 1, vec![]), "a torn end, and no more");
 }
