@@ -158,6 +158,8 @@ fn files_beside_the_logs_are_shown() {
         ("cleaner-offset-checkpoint", "0\n3\na 0 5\n", 1, 1),
         ("cleaner-offset-checkpoint", "", 0, 0), // as Kafka makes it
         ("leader-epoch-checkpoint", "1\n1\n3 17\n", 1, 1),
+        ("ottla-damage", "0\n1\n0 942 1000 6 7\n", 1, 0),
+        ("ottla-damage", "0\n1\n0 942\n", 0, 1),
         ("meta.properties", "version=1\nnode.id=3\n", 2, 0),
         ("partition.metadata", "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ", 1, 0),
         ("partition.metadata", "version: 1", 0, 1),
