@@ -7,11 +7,11 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Command, Output},
+    process::Output,
     time::{Duration, Instant},
 };
 
-use ottla_testkit::{BrokerProcess, Wire};
+use ottla_testkit::{BrokerProcess, Wire, program};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ottla");
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const API_VERSIONS: [u8; 10] = [0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
 
 fn ottla(arguments: &[&str], dir: &Path) -> Output {
-    Command::new(BINARY).arg("serve").args(arguments).current_dir(dir).output().unwrap()
+    program(Path::new(BINARY)).arg("serve").args(arguments).current_dir(dir).output().unwrap()
 }
 
 /// Says that the configuration is refused, with exit code 2 and all of `words`.

@@ -52,7 +52,7 @@ impl Broker {
         let (kind, address) = if let Ok(address) = std::env::var("OTTLA_BOOTSTRAP") {
             (Kind::External, address.parse().context("OTTLA_BOOTSTRAP")?)
         } else if std::env::var("OTTLA_CONFORMANCE_BROKER").is_ok_and(|name| name == "kafka") {
-            let kafka = Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties, cpus: None })?;
+            let kafka = Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties, ..Settings::default() })?;
             let address = kafka.address();
             (Kind::Kafka(Box::new(kafka)), address)
         } else if let Some(binary) = std::env::var_os(BINARY_ENV) {
@@ -203,6 +203,7 @@ impl Ottla {
         let status = process.terminate()?;
         self.last_words = process.stderr();
         ensure!(status.success(), "the broker ended with {status}:\n{}", self.last_words);
+        ensure!(!self.last_words.contains("ottla: warning:"), "its configuration is warned of:\n{}", self.last_words);
         Ok(())
     }
 }

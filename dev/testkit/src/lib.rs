@@ -11,6 +11,6 @@ mod wire;
 
 pub use contract::disk_contract;
 pub use dice::Dice;
-pub use process::{BINARY_ENV, BrokerCommand, BrokerProcess, StartError, free_port};
+pub use process::{BINARY_ENV, BrokerCommand, BrokerProcess, StartError, free_port, program};
 pub use sim_disk::{Fault, Operation, OperationKind, SimDisk, is_crash};
 pub use wire::Wire;

@@ -17,6 +17,12 @@ mod measure;
 /// Names the binary to test where no other is given.
 pub const BINARY_ENV: &str = "OTTLA_BINARY";
 
+/// How the names of variables begin that the binary takes for settings.
+const SETTING: &str = "OTTLA_";
+
+/// The one among them that is none, and as useful in a test as elsewhere.
+const LOG_FILTER: &str = "OTTLA_LOG";
+
 /// How the ready line starts on standard output.
 const READY: &str = "ottla ready: ";
 
@@ -29,6 +35,19 @@ const ERRORS_KEPT: usize = 16 * 1024;
 /// Where no port can be bound.
 pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// `binary`, ready for arguments, without the variables of this process that it would take for settings: those of the tests
+/// themselves, and whatever else happens to be set where they run.
+#[must_use]
+pub fn program(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(SETTING.as_bytes()) && name != LOG_FILTER {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// How to start a broker.
@@ -148,7 +167,7 @@ impl BrokerCommand {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = program(&self.binary);
         command.arg("serve").arg("--data-dir").arg(&self.data_dir).arg("--listen").arg(&self.listen);
         command.args(&self.arguments).envs(self.environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

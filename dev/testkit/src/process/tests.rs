@@ -31,6 +31,32 @@ fn a_broker_is_started_measured_and_killed() {
     assert!(broker.rss_bytes().is_err());
 }
 
+/// Cargo sets no variable of that name, so the one of this test is there for a child alone: this program, run again.
+#[test]
+fn variables_of_the_tests_are_no_settings() {
+    const INHERITED: &str = "OTTLA_A_TEST_S_OWN";
+    let serial = FORKS.lock();
+    let dir = tempfile::tempdir().unwrap();
+    if std::env::var_os(INHERITED).is_none() {
+        let name = "process::tests::variables_of_the_tests_are_no_settings";
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", name]).env(INHERITED, "1").env(LOG_FILTER, "info");
+        drop(serial);
+        assert!(again.output().unwrap().status.success());
+        return;
+    }
+    let shows = format!("env >&2; {RUN}");
+    let command = BrokerCommand::new(binary(&dir, &shows), dir.path()).environment("OTTLA_LOG_RETENTION_MS", "7");
+    let broker = command.start().unwrap();
+    let begin = std::time::Instant::now();
+    while !broker.stderr().contains("127.0.0.1:0") && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::yield_now();
+    }
+    let shown = broker.stderr();
+    assert!(shown.contains("OTTLA_LOG_RETENTION_MS=7"), "what a test asks for is there: {shown}");
+    assert!(shown.contains("OTTLA_LOG=info") && !shown.contains(INHERITED), "{shown}");
+}
+
 #[test]
 fn a_broker_may_stop_in_its_own_way() {
     let _serial = FORKS.lock();
