@@ -274,12 +274,22 @@ impl BrokerConfig {
         NetworkSettings::read(&Lookup(&|name| self.in_use(name)))
     }
 
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, as it is now.
+    #[must_use]
+    pub fn alter_log_dirs_bytes_per_second(&self) -> u64 {
+        alter_log_dirs_bytes_per_second(&Lookup(&|name| self.effective(name)))
+    }
+
     /// As [`Self::effective`]. Buffers of sockets are left to the system where nobody has set them: it fits them to each
     /// connection, which Kafka's fixed default would switch off.
     fn in_use(&self, name: &str) -> Option<Value> {
         let by_system = name.starts_with("socket.") && name.ends_with(".buffer.bytes") && !self.is_set(name);
         if by_system { Some(Value::Integer(-1)) } else { self.effective(name) }
     }
+}
+
+fn alter_log_dirs_bytes_per_second(keys: &Lookup<'_>) -> u64 {
+    u64::try_from(keys.long("replica.alter.log.dirs.io.max.bytes.per.second")).unwrap_or(0)
 }
 
 pub(crate) struct Lookup<'a>(pub(crate) &'a dyn Fn(&str) -> Option<Value>);

@@ -8,8 +8,8 @@ use std::{
 };
 
 use ottla_log::{
-    Assigned, Identity, Known, Log, LogConfig, LogDirs, LogDirsConfig, LogState, MoveError, MoveState, Origin,
-    ReadBound,
+    Assigned, Identity, Known, Log, LogConfig, LogDirs, LogDirsConfig, LogState, MoveError, MoveProgress, MoveState,
+    Origin, ReadBound,
 };
 use ottla_records::{BatchBuilder, Batches};
 use ottla_testkit::{Fault, SimDisk};
@@ -102,7 +102,7 @@ fn scenario(disk: &SimDisk) -> Vec<(i64, u8)> {
     write(&log);
     if dirs.begin_move(&partition(), Path::new("/b"), NOW).is_ok() {
         write(&log);
-        while let Ok(MoveState::Goes) = dirs.advance_move(&partition(), NOW) {}
+        while dirs.advance_move(&partition(), NOW).is_ok_and(|progress| progress.state == MoveState::Goes) {}
         write(&log);
         if let Ok(moved) = dirs.finish_move(&partition(), NOW) {
             assert_eq!(log.as_ref().map(|log| log.state()), Some(LogState::Closed));
@@ -137,7 +137,7 @@ fn check(disk: &SimDisk, acknowledged: &[(i64, u8)], what: &str) {
         dirs.begin_move(&unfinished, &to, NOW).unwrap();
     }
     assert!(dirs.begin_move(&partition(), Path::new(to), NOW).unwrap());
-    while dirs.advance_move(&partition(), NOW).unwrap() != MoveState::CaughtUp {}
+    while dirs.advance_move(&partition(), NOW).unwrap().state != MoveState::CaughtUp {}
     let before = values(&log);
     let moved = dirs.finish_move(&partition(), NOW).unwrap();
     assert_eq!(values(&moved), before);
@@ -181,7 +181,7 @@ fn a_disk_that_fails_during_a_move_ends_it_and_nothing_else() {
             });
             let begun = dirs.begin_move(&partition(), Path::new("/b"), NOW);
             let moved = begun.and_then(|_| {
-                while dirs.advance_move(&partition(), NOW)? != MoveState::CaughtUp {}
+                while dirs.advance_move(&partition(), NOW)?.state != MoveState::CaughtUp {}
                 dirs.finish_move(&partition(), NOW)
             });
             if dirs.offline_directories() == 0 {
@@ -206,8 +206,16 @@ fn a_move_is_given_up_by_one_to_where_the_partition_is() {
     let dirs = try_open(&disk).unwrap();
     let log = use_log(&dirs, A);
     assert!(dirs.begin_move(&partition(), Path::new("/b"), NOW).unwrap());
-    while dirs.advance_move(&partition(), NOW).unwrap() == MoveState::Goes {}
-    dirs.advance_move(&partition(), NOW).unwrap();
+    let (mut copied, mut state) = (0, MoveState::Goes);
+    while state == MoveState::Goes {
+        let progress = dirs.advance_move(&partition(), NOW).unwrap();
+        (copied, state) = (copied + progress.bytes, progress.state);
+    }
+    // What is left then is less than is read at once.
+    copied += dirs.advance_move(&partition(), NOW).unwrap().bytes;
+    assert!(copied > 27 * 150, "{copied} bytes of 27 records");
+    let done = MoveProgress { state: MoveState::CaughtUp, bytes: 0 };
+    assert_eq!(dirs.advance_move(&partition(), NOW).unwrap(), done);
     let described = dirs.describe(NOW);
     assert_eq!(described[1].partitions[0].copy_lag, Some(0));
     assert!(append(&log, 1));

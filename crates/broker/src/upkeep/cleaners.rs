@@ -7,6 +7,7 @@
 //! Invariant: after [`Cleaners::stop`] no pass runs, and none waits.
 
 use std::{
+    ops::ControlFlow,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -19,7 +20,7 @@ use parking_lot::Mutex;
 use super::{pause::Pause, throttle::Throttle};
 use crate::{node::Node, random};
 
-/// How often there is a look at whether there are as many threads as there should be.
+/// How often there is a look at whether there are as many threads, and whether they are as quick, as there should be.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The cleaning threads of a broker.
@@ -105,6 +106,19 @@ impl Cleaners {
         }
     }
 
+    /// Waits until `bytes` more are paid for. The rate may change meanwhile.
+    fn pace(&self, bytes: u64) -> ControlFlow<()> {
+        self.throttle.lock().spend(bytes);
+        loop {
+            let rate = self.config().io_max_bytes_per_second;
+            let wait = self.throttle.lock().pay(self.began.elapsed(), rate);
+            self.pause.wait(wait.min(LOOK))?;
+            if wait <= LOOK {
+                return ControlFlow::Continue(());
+            }
+        }
+    }
+
     /// One pass over the dirtiest log; whether there was one and it was done.
     fn round(&self, config: &CleanerConfig) -> bool {
         let threads = config.threads.max(1);
@@ -114,11 +128,7 @@ impl Cleaners {
             io_bytes: config.io_buffer_bytes / threads / 2,
             digest_key: self.digest_key,
         };
-        let mut pace = |bytes| {
-            let now = self.began.elapsed();
-            let wait = self.throttle.lock().spend(now, bytes, config.io_max_bytes_per_second);
-            self.pause.wait(wait)
-        };
+        let mut pace = |bytes| self.pace(bytes);
         let began = Instant::now();
         let now = self.node.clock.now();
         match self.node.dirs.clean_dirtiest(&self.compacted_logs(), &settings, now, &mut pace) {

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::{pause::Pause, throttle::Throttle};
 use crate::node::Node;
 
-/// How often there is a look at whether a round is due.
+/// How often there is a look at whether a round is due, and at the rate.
 const LOOK: Duration = Duration::from_secs(1);
 /// What a look at a partition costs beside the bytes that are read.
 const VISIT_BYTES: u64 = 64 * 1024;
@@ -85,11 +85,18 @@ impl Scrub {
         let began = Instant::now();
         let mut throttle = Throttle::default();
         let mut spend = |bytes: u64| {
-            let ScrubConfig { interval_ms, io_max_bytes_per_second } = self.config();
-            if interval_ms.is_none() {
-                return ControlFlow::Break(()); // switched off meanwhile
+            throttle.spend(bytes);
+            loop {
+                let ScrubConfig { interval_ms, io_max_bytes_per_second } = self.config();
+                if interval_ms.is_none() {
+                    return ControlFlow::Break(()); // switched off meanwhile
+                }
+                let wait = throttle.pay(began.elapsed(), io_max_bytes_per_second as f64);
+                self.pause.wait(wait.min(LOOK))?;
+                if wait <= LOOK {
+                    return ControlFlow::Continue(());
+                }
             }
-            self.pause.wait(throttle.spend(began.elapsed(), bytes, io_max_bytes_per_second as f64))
         };
         for partition in self.node.dirs.partitions() {
             if spend(VISIT_BYTES).is_break() || self.look_at(&partition, &mut spend).is_break() {

@@ -37,7 +37,7 @@ pub(super) const KEYS: &[Declaration] = &[
         .at_least(0)
         .cluster_wide()
         .unlisted()
-        .accepted("Bytes per second that moves between log directories take."),
+        .honoured("Bytes per second that moves between log directories take."),
     boolean("follower.fetch.last.tiered.offset.enable", "false")
         .cluster_wide()
         .accepted("Whether a new follower starts at the last tiered offset."),

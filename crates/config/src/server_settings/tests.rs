@@ -87,6 +87,7 @@ fn every_honoured_key_is_read() {
     ServerSettings::read(listeners, &Lookup(&look_up)).unwrap();
     CleanerConfig::read(&Lookup(&look_up));
     ScrubConfig::read(&Lookup(&look_up));
+    alter_log_dirs_bytes_per_second(&Lookup(&look_up));
     let topic: RefCell<HashSet<String>> = RefCell::default();
     TopicConfig::read(&|name| {
         topic.borrow_mut().insert(name.to_owned());

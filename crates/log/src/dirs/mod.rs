@@ -35,7 +35,7 @@ use ottla_types::{BrokerEpoch, Millis, TopicName, TopicPartition, Uuid};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::cleaning::{CleanReport, CleaningView};
-pub use self::moves::{MoveError, MoveState};
+pub use self::moves::{MoveError, MoveProgress, MoveState};
 pub use self::open::{BadDir, DirError, Identity, OpenError, Recovery};
 pub use self::placement::Assigned;
 pub use self::scrub::Scrubbed;

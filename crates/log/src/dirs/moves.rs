@@ -60,6 +60,15 @@ pub enum MoveState {
     NoRoom,
 }
 
+/// What one call did for a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveProgress {
+    /// How far it is.
+    pub state: MoveState,
+    /// Bytes that were copied.
+    pub bytes: u64,
+}
+
 /// Why a partition is not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
@@ -167,16 +176,15 @@ impl LogDirs {
     ///
     /// # Errors
     /// The move cannot go on; [`LogDirs::give_up_move`] ends it.
-    pub fn advance_move(&self, partition: &TopicPartition, now: Millis) -> Result<MoveState, MoveError> {
+    pub fn advance_move(&self, partition: &TopicPartition, now: Millis) -> Result<MoveProgress, MoveError> {
         let (_, source, copy) = self.copy_of(partition)?;
         match follow(&source, &copy.log, now) {
-            Err(MoveError::Append(AppendError::Full)) => Ok(MoveState::NoRoom),
-            Err(MoveError::Append(AppendError::Io(error)) | MoveError::Io(error)) if is_full(&error) => {
-                Ok(MoveState::NoRoom)
+            Ok(bytes) => {
+                let more = copy.log.log_end() < source.log_end() && lags(&source, &copy.log);
+                Ok(MoveProgress { state: if more { MoveState::Goes } else { MoveState::CaughtUp }, bytes })
             }
+            Err(error) if needs_room(&error) => Ok(MoveProgress { state: MoveState::NoRoom, bytes: 0 }),
             Err(error) => Err(error),
-            Ok(()) if source.log_end().0 - copy.log.log_end().0 > 0 && lags(&source, &copy.log) => Ok(MoveState::Goes),
-            Ok(()) => Ok(MoveState::CaughtUp),
         }
     }
 
@@ -302,8 +310,16 @@ fn lags(source: &Log, copy: &Log) -> bool {
     read.is_ok_and(|read| read.len() >= READ_BYTES)
 }
 
-/// Brings `copy` nearer to `source`, by a few batches.
-fn follow(source: &Log, copy: &Log, now: Millis) -> Result<(), MoveError> {
+fn needs_room(error: &MoveError) -> bool {
+    match error {
+        MoveError::Append(AppendError::Full) => true,
+        MoveError::Append(AppendError::Io(error)) | MoveError::Io(error) => is_full(error),
+        _ => false,
+    }
+}
+
+/// Brings `copy` nearer to `source`, by a few batches; by how many bytes.
+fn follow(source: &Log, copy: &Log, now: Millis) -> Result<u64, MoveError> {
     if source.state() != LogState::Online {
         return Err(MoveError::Nothing);
     }
@@ -311,10 +327,10 @@ fn follow(source: &Log, copy: &Log, now: Millis) -> Result<(), MoveError> {
         copy.truncate_fully_and_start_at(source.log_start(), now)?;
     }
     if copy.log_end() >= source.log_end() {
-        return Ok(());
+        return Ok(0);
     }
     let read = source.read(copy.log_end(), READ_BYTES, true, ReadBound::LogEnd)?;
-    let Some(slice) = read.records else { return Ok(()) };
+    let Some(slice) = read.records else { return Ok(0) };
     let bytes = slice.read()?;
     let mut at = 0;
     for batch in Batches::new(&bytes) {
@@ -337,7 +353,7 @@ fn follow(source: &Log, copy: &Log, now: Millis) -> Result<(), MoveError> {
         }
         append(copy, &checked, now)?;
     }
-    Ok(())
+    Ok(at as u64)
 }
 
 /// A batch that was legal when it came may be larger than a segment may be now.
