@@ -56,7 +56,8 @@ impl BrokerConfig {
         self.values.get(key).or_else(|| self.layers().find_map(|(_, layer)| layer.get(key)))
     }
 
-    /// The value in effect of a broker key or of what stands in for it, in the key's own unit.
+    /// The value in effect of a broker key or of what stands in for it, in the key's own unit. Below zero is no number of hours
+    /// but no limit, whatever the unit.
     #[must_use]
     pub fn effective(&self, key: &str) -> Option<Value> {
         if let Some(value) = self.value(key) {
@@ -65,7 +66,7 @@ impl BrokerConfig {
         let fallbacks = keys::find(Scope::Broker, key)?.fallbacks;
         fallbacks.iter().find_map(|other| {
             let number = self.value(other.key)?.integer();
-            Some(Value::Integer(number.saturating_mul(other.factor)))
+            Some(Value::Integer(if number < 0 { number } else { number.saturating_mul(other.factor) }))
         })
     }
 

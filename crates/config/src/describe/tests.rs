@@ -37,6 +37,8 @@ fn topics_show_the_layers_kafka_shows() {
     check(&topic, "cleanup.policy=delete Default [log.cleanup.policy=delete@Default]");
     check(&topic, "leader.replication.throttled.replicas= Default []");
     assert!(topic.iter().all(|entry| !entry.read_only && &*entry.name != "internal.segment.bytes"));
+    let forever = broker(&[("log.retention.hours", "-1")], &[], &[]);
+    check(&forever.describe_topic(&Overrides::new()), "retention.ms=-1 Default []");
 }
 
 #[test]
