@@ -21,7 +21,7 @@ pub use command::{
 pub use decide::{
     AlterConfigError, AnyConfig, AssignmentError, BrokerError, ConfigRejected, ConfigRules, Controller,
     ControllerSettings, CreatePartitionsError, CreateTopicError, Decision, DeleteTopicError, ElectLeaderError,
-    FeatureError, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdsError,
+    FeatureError, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdsError, check_replicas,
 };
 pub use image::{ConfigMap, MetadataDelta, MetadataImage, ReplayError, SharedMap, TopicImage};
 pub use placement::{PlacementError, ReplicaPlacement};

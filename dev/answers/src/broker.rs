@@ -54,9 +54,10 @@ impl Broker {
     /// Where it cannot be fetched or started.
     pub fn kafka() -> Result<Broker> {
         let folder = folder()?;
-        let properties =
-            SETTINGS[OF_PEER..].iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let kafka = Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties, cpus: None })?;
+        let dirs = ("log.dirs".to_owned(), directories(folder.path()));
+        let settings = SETTINGS[OF_PEER..].iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings = Settings { properties: settings.chain([dirs]).collect(), ..Settings::default() };
+        let kafka = Kafka::start(&Jars::fetch()?, folder.path(), &settings)?;
         Ok(Broker { process: Process::Kafka(Box::new(kafka)), _folder: folder })
     }
 
@@ -66,7 +67,7 @@ impl Broker {
     /// Where it cannot be started.
     pub fn ottla(binary: &Path) -> Result<Broker> {
         let folder = folder()?;
-        let mut command = BrokerCommand::new(binary, folder.path().join("data"));
+        let mut command = BrokerCommand::new(binary, directories(folder.path()));
         for (key, value) in SETTINGS {
             command = command.argument("--set").argument(format!("{key}={value}"));
         }
@@ -81,6 +82,11 @@ impl Broker {
             Process::Ottla(ottla) => ottla.address(),
         }
     }
+}
+
+/// Two, so that there is something to move.
+fn directories(folder: &Path) -> String {
+    format!("{0}/data,{0}/more", folder.display())
 }
 
 fn folder() -> Result<TempDir> {

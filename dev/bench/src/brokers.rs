@@ -57,7 +57,7 @@ impl Broker {
         let all = BROKER_PROPERTIES.iter().chain(more);
         let properties: Vec<_> = all.map(|(key, value)| (key.to_string(), value.to_string())).collect();
         if side == Side::Kafka {
-            let kafka = Kafka::start(&Jars::fetch()?, folder, &Settings { properties, cpus })?;
+            let kafka = Kafka::start(&Jars::fetch()?, folder, &Settings { properties, cpus, ..Settings::default() })?;
             return Ok(Broker::Kafka(Box::new(kafka)));
         }
         let binary = std::env::var_os(BINARY_ENV).with_context(|| format!("{BINARY_ENV} names no binary"))?;

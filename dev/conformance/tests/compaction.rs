@@ -374,7 +374,7 @@ fn segments_change_places(ottla: &mut Broker) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let properties = [("log.cleaner.backoff.ms", "200"), ("log.segment.delete.delay.ms", "0")];
     let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
-    let mut kafka = Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties, cpus: None })?;
+    let mut kafka = Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties, ..Settings::default() })?;
     let theirs = kafka.address().to_string();
     for topic in ["compacted-by-ottla", "compacted-by-kafka"] {
         rust_client::create_topic(&ours, topic, 1, &QUICK)?;

@@ -45,8 +45,11 @@ fn main() -> ExitCode {
         suite.case("records_are_those_of_kafka", || {
             let folder = tempfile::tempdir()?;
             let settings = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            let mut kafka =
-                Kafka::start(&Jars::fetch()?, folder.path(), &Settings { properties: settings, cpus: None })?;
+            let mut kafka = Kafka::start(
+                &Jars::fetch()?,
+                folder.path(),
+                &Settings { properties: settings, ..Settings::default() },
+            )?;
             live(&kafka.address().to_string()).context("Kafka")?;
             live(&ottla.bootstrap()).context("Ottla")?;
             let consumed = (consumed(&kafka.address().to_string())?, consumed(&ottla.bootstrap())?);

@@ -16,6 +16,7 @@ use crate::{cache, run};
 pub const KAFKA_VERSION: &str = "4.3.1";
 
 const POM: &str = include_str!("../kafka/pom.xml");
+const OLDER_POM: &str = include_str!("../kafka/older.xml");
 const OLDER_CLIENT_POM: &str = include_str!("../kafka/older-client.xml");
 const LOG4J: &str = include_str!("../kafka/log4j2.xml");
 /// About 90 jars over a slow line.
@@ -35,6 +36,16 @@ impl Jars {
         let folder = cache::entry(&format!("kafka-{KAFKA_VERSION}"), &recipe, |folder| {
             fs::write(folder.join("log4j2.xml"), LOG4J)?;
             copy_dependencies(folder, POM, &[])
+        })?;
+        Ok(Jars { folder })
+    }
+
+    /// The jars of the broker before 4, with ZooKeeper.
+    pub fn fetch_older() -> Result<Jars> {
+        JAVAC.require()?;
+        let folder = cache::entry("kafka-3", &format!("{OLDER_POM}{LOG4J}"), |folder| {
+            fs::write(folder.join("log4j2.xml"), LOG4J)?;
+            copy_dependencies(folder, OLDER_POM, &[])
         })?;
         Ok(Jars { folder })
     }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub properties: Vec<(String, String)>,
     /// The CPUs that it may run on, as `taskset -c` takes them; all when absent.
     pub cpus: Option<String>,
+    /// More arguments of the command that formats the data folder.
+    pub format: Vec<String>,
 }
 
 /// A broker that runs, or did until it was stopped.
@@ -47,6 +49,8 @@ pub struct Kafka {
     port: u16,
     cpus: Option<String>,
     process: Option<Process>,
+    /// Where its metadata is, if it is no controller itself; ends after it.
+    _zookeeper: Option<Process>,
 }
 
 impl Kafka {
@@ -54,12 +58,37 @@ impl Kafka {
     pub fn start(jars: &Jars, folder: &Path, settings: &Settings) -> Result<Kafka> {
         fs::create_dir_all(folder)?;
         let (port, controller_port) = (probe::free_port()?, probe::free_port()?);
-        fs::write(folder.join("server.properties"), properties(folder, port, controller_port, settings)?)?;
+        let properties = [own(folder), controller(port, controller_port)].concat();
+        fs::write(folder.join("server.properties"), text(properties, settings)?)?;
         let mut format = jars.tool("kafka.tools.StorageTool");
-        format.args(["format", "-t", CLUSTER_ID, "-c"]).arg(folder.join("server.properties"));
+        format.args(["format", "-t", CLUSTER_ID, "-c"]).arg(folder.join("server.properties")).args(&settings.format);
         run::run(&mut format, START_PATIENCE)?.success().context("formatting the data folder")?;
+        Kafka::begin(jars, folder, port, settings, None)
+    }
+
+    /// Starts a broker before 4 that has its metadata in ZooKeeper, which is started for it.
+    pub fn start_with_zookeeper(jars: &Jars, folder: &Path, settings: &Settings) -> Result<Kafka> {
+        fs::create_dir_all(folder)?;
+        let (port, zookeeper_port) = (probe::free_port()?, probe::free_port()?);
+        let options = ["-Xmx256M", "-XX:+UseSerialGC", "-Dpeer.log.level=warn", "-Dzookeeper.admin.enableServer=false"];
+        let mut command = jars.jvm().options(&options).class("org.apache.zookeeper.server.ZooKeeperServerMain");
+        command.arg(zookeeper_port.to_string()).arg(folder.join("zookeeper"));
+        let zookeeper = Process::spawn(&mut command, &folder.join("zookeeper.log"))?;
+        let listeners = format!("PLAINTEXT://127.0.0.1:{port}");
+        let with_zookeeper = pairs([
+            ("broker.id", "1"),
+            ("zookeeper.connect", &format!("127.0.0.1:{zookeeper_port}")),
+            ("zookeeper.connection.timeout.ms", "60000"),
+            ("listeners", &listeners),
+        ]);
+        let properties = [own(folder), with_zookeeper].concat();
+        fs::write(folder.join("server.properties"), text(properties, settings)?)?;
+        Kafka::begin(jars, folder, port, settings, Some(zookeeper))
+    }
+
+    fn begin(jars: &Jars, folder: &Path, port: u16, settings: &Settings, zookeeper: Option<Process>) -> Result<Kafka> {
         let (jars, folder, cpus) = (jars.clone(), folder.to_owned(), settings.cpus.clone());
-        let mut kafka = Kafka { jars, folder, port, cpus, process: None };
+        let mut kafka = Kafka { jars, folder, port, cpus, process: None, _zookeeper: zookeeper };
         kafka.start_again()?;
         Ok(kafka)
     }
@@ -129,30 +158,43 @@ pub fn on_cpus(command: Command, cpus: Option<&str>) -> Command {
     confined
 }
 
-fn properties(folder: &Path, port: u16, controller_port: u16, settings: &Settings) -> Result<String> {
-    let listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
-    let (voters, data) = (format!("1@127.0.0.1:{controller_port}"), folder.join("data").display().to_string());
-    let own: [(&str, &str); 15] = [
-        ("process.roles", "broker,controller"),
-        ("node.id", "1"),
-        ("controller.quorum.voters", &voters),
-        ("controller.listener.names", "CONTROLLER"),
-        ("inter.broker.listener.name", "PLAINTEXT"),
-        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
-        ("listeners", &listeners),
-        ("log.dirs", &data),
+type Properties = Vec<(String, String)>;
+
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Properties {
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
+}
+
+/// What every broker is told.
+fn own(folder: &Path) -> Properties {
+    pairs([
+        ("log.dirs", &folder.join("data").display().to_string()),
         // One broker cannot hold the three replicas that internal topics have by default.
         ("offsets.topic.replication.factor", "1"),
         ("transaction.state.log.replication.factor", "1"),
         ("transaction.state.log.min.isr", "1"),
-        ("share.coordinator.state.topic.replication.factor", "1"),
-        ("share.coordinator.state.topic.min.isr", "1"),
         ("group.initial.rebalance.delay.ms", "0"),
         ("auto.create.topics.enable", "true"),
-    ];
-    let more = settings.properties.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    ])
+}
+
+/// What makes it a controller too.
+fn controller(port: u16, controller_port: u16) -> Properties {
+    pairs([
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("controller.quorum.voters", &format!("1@127.0.0.1:{controller_port}")),
+        ("controller.listener.names", "CONTROLLER"),
+        ("inter.broker.listener.name", "PLAINTEXT"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("listeners", &format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}")),
+        ("share.coordinator.state.topic.replication.factor", "1"),
+        ("share.coordinator.state.topic.min.isr", "1"),
+    ])
+}
+
+fn text(properties: Properties, settings: &Settings) -> Result<String> {
     let mut text = String::new();
-    for (key, value) in own.into_iter().chain(more) {
+    for (key, value) in properties.iter().chain(&settings.properties) {
         writeln!(text, "{key}={value}")?;
     }
     Ok(text)

@@ -31,7 +31,7 @@ fn alter(node: &Node, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDir
     // A partition given twice counts as given last.
     let mut asked: BTreeMap<String, BTreeMap<i32, String>> = BTreeMap::new();
     for dir in request.dirs {
-        for topic in dir.topics {
+        for topic in dir.topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
             let partitions = topic.partitions.into_iter().map(|partition| (partition, dir.path.clone()));
             asked.entry(topic.name).or_default().extend(partitions);
         }

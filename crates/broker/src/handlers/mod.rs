@@ -3,6 +3,7 @@
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 mod config_changes;
@@ -97,6 +98,7 @@ pub(crate) fn handle(node: &Arc<Node>, peer: &mut Peer, reply: ReplyTo, request:
         Request::DescribeAcls(_) => describe_acls::handle(&reply),
         Request::DescribeConfigs(request) => describe_configs::handle(node, &reply, &request),
         Request::AlterConfigs(request) => alter_configs::handle(node, reply, request),
+        Request::AlterPartitionReassignments(request) => alter_partition_reassignments::handle(node, &reply, request),
         Request::AlterReplicaLogDirs(request) => alter_replica_log_dirs::handle(node, reply, request),
         Request::DescribeLogDirs(request) => describe_log_dirs::handle(node, reply, request),
         Request::CreatePartitions(request) => create_partitions::handle(node, reply, request),

@@ -272,7 +272,10 @@ fn check_assignments(image: &MetadataImage, topic: &NewTopic) -> Result<Vec<Vec<
 }
 
 /// Checks one partition's replicas; `factor` is how many each must have, once that is known.
-pub(super) fn check_replicas(
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_replicas(
     image: &MetadataImage,
     partition: PartitionIndex,
     replicas: &[BrokerId],

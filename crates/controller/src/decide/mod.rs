@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use brokers::BrokerError;
 pub use configs::AlterConfigError;
 pub use create_partitions::CreatePartitionsError;
-pub use create_topics::{AssignmentError, CreateTopicError};
+pub use create_topics::{AssignmentError, CreateTopicError, check_replicas};
 pub use delete_topics::DeleteTopicError;
 pub use elections::ElectLeaderError;
 pub use features::FeatureError;

@@ -28,6 +28,7 @@ mod groups_classic;
 mod groups_consumer;
 mod groups_mixed;
 mod list_offsets;
+mod log_dirs;
 mod metadata;
 mod others;
 mod produce;
@@ -94,14 +95,16 @@ fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("write_txn_markers", transactional_writes::write_txn_markers()),
         ("describe_transactions", transactions::describe_transactions()),
         ("list_transactions", transactions::list_transactions()),
-        ("describe_log_dirs", others::log_dirs()),
+        ("describe_log_dirs", log_dirs::describe()),
+        ("alter_replica_log_dirs", log_dirs::alter()),
+        ("alter_partition_reassignments", log_dirs::alter_reassignments()),
         ("find_coordinator", others::find_coordinator()),
         ("list_config_resources", others::config_resources()),
         ("describe_client_quotas", others::quotas()),
         ("describe_user_scram_credentials", others::scram()),
         ("describe_quorum", others::quorum()),
         ("elect_leaders", others::elect()),
-        ("list_partition_reassignments", others::reassignments()),
+        ("list_partition_reassignments", log_dirs::list_reassignments()),
         ("describe_acls", others::acls()),
         ("join_group", groups_classic::join_group()),
         ("sync_group", groups_classic::sync_group()),

@@ -1,50 +1,18 @@
-//! Small APIs: log directories, coordinators, lists that are empty without quotas, users and rules, quorum, elections.
+//! Small APIs: coordinators, lists that are empty without quotas, users and rules, quorum, elections.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ottla_wire::ApiKey;
 use ottla_wire::messages::{
-    ComponentData, DescribableLogDirTopic, DescribeAclsRequest, DescribeClientQuotasRequest, DescribeLogDirsRequest,
-    DescribeQuorumRequest, DescribeUserScramCredentialsRequest, ElectLeadersRequest, FindCoordinatorRequest,
-    ListConfigResourcesRequest, ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics, MetadataRequest,
-    UserName, describe_quorum_request, elect_leaders_request,
+    ComponentData, DescribeAclsRequest, DescribeClientQuotasRequest, DescribeQuorumRequest,
+    DescribeUserScramCredentialsRequest, ElectLeadersRequest, FindCoordinatorRequest, ListConfigResourcesRequest,
+    MetadataRequest, UserName, describe_quorum_request, elect_leaders_request,
 };
 
 use super::Case;
-use super::requests::{appended, batch, ready};
+use super::requests::ready;
 use crate::session::Session;
-
-pub(super) fn log_dirs() -> Vec<Case> {
-    let api = ApiKey::DescribeLogDirs;
-    vec![
-        Case::each("chosen", api, log_dirs_chosen),
-        Case::each("none", api, log_dirs_none),
-        Case::newest("all", api, log_dirs_all),
-    ]
-}
-
-fn log_dirs_chosen(s: &mut Session, v: i16) -> Result<()> {
-    let topic = ready(s, "a", 2, &[])?;
-    appended(s, &topic, 0, batch(&["one", "two"])?)?;
-    let of = |name: &str, partitions: &[i32]| DescribableLogDirTopic {
-        topic: name.to_owned(),
-        partitions: partitions.to_vec(),
-    };
-    let request = DescribeLogDirsRequest { topics: Some(vec![of(&topic.name, &[0, 1, 5])]) };
-    s.ask("two of three partitions are known", v, &request)?;
-    let absent = s.topic("b");
-    s.ask("no such topic", v, &DescribeLogDirsRequest { topics: Some(vec![of(&absent, &[0])]) }).map(drop)
-}
-
-fn log_dirs_none(s: &mut Session, v: i16) -> Result<()> {
-    s.ask("no topics", v, &DescribeLogDirsRequest { topics: Some(vec![]) }).map(drop)
-}
-
-fn log_dirs_all(s: &mut Session, v: i16) -> Result<()> {
-    ready(s, "a", 1, &[])?;
-    s.ask("all", v, &DescribeLogDirsRequest { topics: None }).map(drop)
-}
 
 pub(super) fn find_coordinator() -> Vec<Case> {
     let api = ApiKey::FindCoordinator;
@@ -283,26 +251,6 @@ fn elections(s: &mut Session, v: i16) -> Result<()> {
         s.ask(&format!("{label}, everything"), v, &election(kind, None))?;
     }
     s.ask("type 9", v, &election(9, Some(&[(&topic.name, &[0])]))).map(drop)
-}
-
-pub(super) fn reassignments() -> Vec<Case> {
-    vec![Case::newest("none", ApiKey::ListPartitionReassignments, no_reassignments)]
-}
-
-fn no_reassignments(s: &mut Session, v: i16) -> Result<()> {
-    let (topic, absent) = (ready(s, "a", 1, &[])?, s.topic("b"));
-    let of = |name: &str, partitions: &[i32]| ListPartitionReassignmentsRequest {
-        topics: Some(vec![ListPartitionReassignmentsTopics {
-            name: name.to_owned(),
-            partition_indexes: partitions.to_vec(),
-        }]),
-        ..Default::default()
-    };
-    s.ask("of everything", v, &ListPartitionReassignmentsRequest::default())?;
-    s.ask("of a topic", v, &of(&topic.name, &[0]))?;
-    s.ask("of no such partition", v, &of(&topic.name, &[7]))?;
-    s.ask("of no such topic", v, &of(&absent, &[0]))?;
-    s.ask("of nothing", v, &ListPartitionReassignmentsRequest { topics: Some(vec![]), ..Default::default() }).map(drop)
 }
 
 pub(super) fn acls() -> Vec<Case> {
