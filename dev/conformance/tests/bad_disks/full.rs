@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use ottla_wire::messages::{
     CreatableTopic, CreateTopicsRequest, DeleteTopicsRequest, OffsetCommitRequest,
     delete_topics_request::DeleteTopicState,
@@ -10,6 +10,7 @@ use ottla_wire::messages::{
 };
 
 use super::{
+    clients,
     producer::Careful,
     stage::{PATIENCE, STORAGE_ERROR, Stage, TOPIC},
     volumes::Memory,
@@ -56,6 +57,53 @@ pub(crate) fn one_of_two() -> Result<()> {
     ensure!(stage.metric("full_log_directories")? == 0.0);
     stage.kill()?;
     stage.start(&["a", "b"])?;
+    producer.check(&stage, in_b)?;
+    ensure!(stage.stop()?);
+    Ok(())
+}
+
+/// Clients that others wrote: one of each kind gives its record up, one waits until there is room.
+pub(crate) fn clients_of_others() -> Result<()> {
+    let mut stage = Stage::new(&["log.segment.bytes=1048576"])?;
+    let disk = Memory::mount(&stage.dir("b"), 16)?;
+    stage.start(&["a", "b"])?;
+    stage.create_topic(TOPIC, 2, &[])?;
+    let in_b = *stage.partitions_in("b")?.first().context("b")?;
+    let mut producer = Careful::new(&stage, PATIENCE * 2)?;
+    fill(&stage, &mut producer, in_b)?;
+    let mut java = clients::Java::start(&stage, in_b)?;
+    clients::hasty_kcat(&stage, in_b)?;
+    let gave_up = java.says()?;
+    ensure!(["gave up TimeoutException true", "gave up KafkaStorageException true"].contains(&&*gave_up), "{gave_up}");
+    ensure!(java.says()? == "waits 0");
+    let (kcat, of_kcat) = clients::patient_kcat(&stage, in_b)?;
+    disk.resize(64)?;
+    java.go_on()?;
+    producer.finish()?;
+    let kcat = kcat.join().map_err(|_| anyhow!("panicked"))??;
+    ensure!(kcat.status.success(), "{}", kcat.all_text());
+    let mut of_java = Vec::new();
+    loop {
+        let said = java.says()?;
+        let Some((offset, value)) = said.strip_prefix("at ").and_then(|at| at.split_once(' ')) else {
+            ensure!(said == "finished", "{said}");
+            break;
+        };
+        of_java.push((offset.parse::<usize>()?, value.to_owned()));
+    }
+    ensure!(of_java.len() == 101, "Java was told of {} records", of_java.len());
+    let all = stage.values(in_b, stage.end(in_b)?)?;
+    for (offset, value) in &of_java {
+        ensure!(all.get(*offset).map(Vec::as_slice) == Some(clients::padded(value).as_bytes()), "{value} at {offset}");
+    }
+    let times = |value: &str| all.iter().filter(|found| *found == clients::padded(value).as_bytes()).count();
+    for value in of_kcat.iter().map(String::as_str).chain(of_java.iter().map(|(_, value)| value.as_str())) {
+        ensure!(times(value) == 1, "{value} is there {} times", times(value));
+    }
+    for value in ["given up by Java", "given up by kcat"] {
+        ensure!(times(value) == 0, "{value} is there, and nobody was told");
+    }
+    ensure!(producer.refused() == 0, "{} records were given up", producer.refused());
     producer.check(&stage, in_b)?;
     ensure!(stage.stop()?);
     Ok(())

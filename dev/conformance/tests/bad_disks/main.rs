@@ -7,11 +7,13 @@
 
 mod away;
 mod broken;
+mod clients;
 mod damaged;
 mod full;
 mod moved;
 mod producer;
 mod stage;
+mod tools;
 mod volumes;
 
 use std::process::ExitCode;
@@ -33,9 +35,11 @@ fn main() -> ExitCode {
         suite.case("a_directory_that_is_gone_takes_its_partitions_only", broken::gone);
         suite.case("a_consumer_seeks_past_a_damaged_batch", damaged::a_consumer_seeks_past);
         suite.case("a_partition_is_moved_while_it_is_used", moved::while_produced);
+        suite.case("kafka_s_tools_move_partitions", tools::move_partitions);
         if namespace::is_own() {
             suite.case("a_disk_that_answers_eio_goes_offline_alone", broken::eio);
             suite.case("a_full_disk_takes_records_again", full::one_of_two);
+            suite.case("clients_of_others_wait_for_room", full::clients_of_others);
             suite.case("the_only_disk_is_full", full::the_only_one);
         } else {
             println!("LEFT OUT: this system permits no mount namespace (unshare -m), so no volumes can be made");

@@ -22,7 +22,7 @@ fn alter(stage: &Stage, path: &str, topic: &str, partition: i32) -> Result<i16> 
     Ok(response.results[0].partitions[0].error_code)
 }
 
-fn path(stage: &Stage, name: &str) -> String {
+pub(crate) fn path(stage: &Stage, name: &str) -> String {
     stage.dir(name).display().to_string()
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn while_produced() -> Result<()> {
 }
 
 /// Whether the partition is in the directory, and no copy of it on the way.
-fn is_in(stage: &Stage, name: &str, partition: i32) -> Result<bool> {
+pub(crate) fn is_in(stage: &Stage, name: &str, partition: i32) -> Result<bool> {
     let described = stage.raw()?.ask(4, &DescribeLogDirsRequest { topics: None })?;
     let of = |result: &ottla_wire::messages::describe_log_dirs_response::DescribeLogDirsResult, future| {
         let topics = result.topics.iter().filter(|topic| topic.name == TOPIC);

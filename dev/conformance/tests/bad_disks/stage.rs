@@ -15,8 +15,8 @@ use ottla_types::Millis;
 use ottla_wire::{
     Records,
     messages::{
-        DescribeLogDirsRequest, FetchRequest, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
-        MetadataRequest, MetadataResponse, PartitionProduceData, ProduceRequest, TopicProduceData,
+        DescribeLogDirsRequest, FetchRequest, ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest,
+        ListOffsetsTopic, MetadataRequest, MetadataResponse, PartitionProduceData, ProduceRequest, TopicProduceData,
         fetch_request::{FetchPartition, FetchTopic},
         metadata_request::MetadataRequestTopic,
     },
@@ -143,10 +143,20 @@ impl Stage {
     }
 
     fn list_offsets(&self, partition: i32) -> Result<i16> {
+        Ok(self.listed(partition)?.error_code)
+    }
+
+    /// Offset behind the last record of a partition.
+    pub(crate) fn end(&self, partition: i32) -> Result<usize> {
+        Ok(usize::try_from(self.listed(partition)?.offset)?)
+    }
+
+    fn listed(&self, partition: i32) -> Result<ListOffsetsPartitionResponse> {
         let partitions = vec![ListOffsetsPartition { partition_index: partition, timestamp: -1, ..Default::default() }];
         let topics = vec![ListOffsetsTopic { name: TOPIC.to_owned(), partitions }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
-        Ok(self.raw()?.ask(6, &request)?.topics[0].partitions[0].error_code)
+        let mut listed = self.raw()?.ask(6, &request)?.topics;
+        listed.pop().and_then(|mut topic| topic.partitions.pop()).context("no partition in the answer")
     }
 
     /// Error codes of the directories, by their names here.
