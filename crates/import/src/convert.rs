@@ -118,7 +118,13 @@ fn levels(
             Some(feature) if *level > feature.max => {
                 return Err(Unsuitable::Feature { name: name.clone(), level: *level, max: feature.max });
             }
-            Some(_) => records.push(FeatureLevel { name: name.clone(), level: *level }.into()),
+            Some(feature) => {
+                let raised = (*level).max(feature.min);
+                records.push(FeatureLevel { name: name.clone(), level: raised }.into());
+                if raised != *level {
+                    report.notes.push(Note::Raised { name: name.clone(), from: *level, to: raised });
+                }
+            }
             None => report.notes.push(Note::Feature { name: name.clone(), level: *level }),
         }
     }
@@ -223,6 +229,9 @@ fn configs(kafka: &KafkaMetadata, records: &mut Vec<MetadataRecord>, report: &mu
 }
 
 fn left_behind(kafka: &KafkaMetadata, sources: &Sources, report: &mut Report) {
+    if let Some((path, position)) = kafka.torn.clone() {
+        report.notes.push(Note::Torn { path, position });
+    }
     let quotas = kafka.quotas.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
     let lists = [
         ("client quotas", quotas),

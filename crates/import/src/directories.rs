@@ -18,6 +18,8 @@ use crate::{ImportError, report::Note};
 
 /// Kafka's metadata log.
 pub(crate) const KAFKA_METADATA: &str = "__cluster_metadata-0";
+/// Left by a clean stop.
+const CLEAN_STOP: &str = ".kafka_cleanshutdown";
 /// Where a batch says its format.
 const MAGIC_AT: u64 = 16;
 
@@ -85,9 +87,14 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Where the metadata is.
-    pub(crate) fn metadata_dir(&self) -> Option<PathBuf> {
-        self.paths.iter().map(|path| path.join(KAFKA_METADATA)).find(|path| path.is_dir())
+    /// Whether Kafka says that it was stopped cleanly, in each directory that has partitions.
+    pub(crate) fn is_clean(&self) -> bool {
+        !self.partitions.is_empty() && !self.notes.iter().any(|note| matches!(note, Note::Unclean(_)))
+    }
+
+    /// The number of the directory that has the metadata, and where it is in it.
+    pub(crate) fn metadata_dir(&self) -> Option<(usize, PathBuf)> {
+        self.paths.iter().map(|path| path.join(KAFKA_METADATA)).enumerate().find(|(_, path)| path.is_dir())
     }
 }
 
@@ -151,9 +158,6 @@ fn owner(path: &Path) -> Result<Owner, DirectoryError> {
 }
 
 fn survey(path: &Path, at: usize, directory: Uuid, sources: &mut Sources) -> Result<(), DirectoryError> {
-    if !path.join(".kafka_cleanshutdown").exists() {
-        sources.notes.push(Note::Unclean(path.to_owned()));
-    }
     let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
@@ -177,6 +181,10 @@ fn survey(path: &Path, at: usize, directory: Uuid, sources: &mut Sources) -> Res
         if sources.partitions.insert(partition.clone(), dir).is_some() {
             return Err(DirectoryError::Twice(partition));
         }
+    }
+    // A directory for the metadata alone never says so.
+    if !path.join(CLEAN_STOP).exists() && sources.partitions.values().any(|partition| partition.at == at) {
+        sources.notes.push(Note::Unclean(path.to_owned()));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Kafka's metadata log: the newest snapshot, and the records behind it.
 //!
-//! Invariants: a broken batch is an error that names file and position, unless it is the end of the last segment, where a
-//! killed broker leaves one; records of a metadata transaction count when its end is there.
+//! Invariants: a broken batch is an error that names file and position, unless nothing sound follows it in the last segment of a
+//! broker that was killed: there a crash leaves one. Records of a metadata transaction count when its end is there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +26,10 @@ use ottla_wire::{
 
 /// Control record with which a snapshot ends.
 const SNAPSHOT_FOOTER: [u8; 2] = [0, 4];
+
+/// The format of batches, and where in a batch it stands.
+const MAGIC: u8 = 2;
+const MAGIC_AT: usize = 16;
 
 /// Why the metadata cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -112,10 +116,12 @@ pub(crate) struct KafkaMetadata {
     pub(crate) tokens: BTreeSet<String>,
     /// 0 none, 1 migrating, 2 about to, 3 done.
     pub(crate) zk_migration: i8,
+    /// Where the log is torn: what follows was never whole.
+    pub(crate) torn: Option<(PathBuf, usize)>,
 }
 
-/// Reads the log in `dir`.
-pub(crate) fn read(dir: &Path) -> Result<KafkaMetadata, MetadataError> {
+/// Reads the log in `dir`; `clean` says that Kafka was stopped cleanly.
+pub(crate) fn read(dir: &Path, clean: bool) -> Result<KafkaMetadata, MetadataError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| io_error(dir, error))? {
         let entry = entry.map_err(|error| io_error(dir, error))?;
@@ -135,9 +141,18 @@ pub(crate) fn read(dir: &Path) -> Result<KafkaMetadata, MetadataError> {
         names.iter().filter(|name| matches!(parse_file_name(name), Some((_, FileKind::Log)))).collect();
     for (at, name) in segments.iter().enumerate() {
         let from = reading.metadata.end;
-        reading.file(&dir.join(name), Some(from), at + 1 == segments.len())?;
+        reading.file(&dir.join(name), Some(from), !clean && at + 1 == segments.len())?;
     }
     Ok(reading.metadata)
+}
+
+fn sound_batch(bytes: &[u8]) -> Result<BatchRef<'_>, BatchError> {
+    BatchRef::parse(bytes).and_then(|batch| batch.verify_crc().map(|()| batch))
+}
+
+/// Whether a sound batch begins somewhere behind the broken one at the beginning of `bytes`.
+fn is_followed(bytes: &[u8]) -> bool {
+    (1..bytes.len()).any(|at| bytes.get(at + MAGIC_AT) == Some(&MAGIC) && sound_batch(&bytes[at..]).is_ok())
 }
 
 /// Offset and epoch in the name of a snapshot.
@@ -159,15 +174,18 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes in the records of a file: of a snapshot all, of a segment those from `from` on. Whether the end of a snapshot came.
-    fn file(&mut self, path: &Path, from: Option<i64>, last: bool) -> Result<bool, MetadataError> {
+    /// Takes in the records of a file: of a snapshot all, of a segment those from `from` on. Its end may be torn where
+    /// `may_be_torn` says so. Whether the end of a snapshot came.
+    fn file(&mut self, path: &Path, from: Option<i64>, may_be_torn: bool) -> Result<bool, MetadataError> {
         let bytes = fs::read(path).map_err(|error| io_error(path, error))?;
         let (mut position, mut footer) = (0, false);
         while position < bytes.len() {
-            let batch = BatchRef::parse(&bytes[position..]).and_then(|batch| batch.verify_crc().map(|()| batch));
-            let batch = match batch {
+            let batch = match sound_batch(&bytes[position..]) {
                 Ok(batch) => batch,
-                Err(_) if last => break,
+                Err(_) if may_be_torn && !is_followed(&bytes[position..]) => {
+                    self.metadata.torn = Some((path.to_owned(), position));
+                    break;
+                }
                 Err(error) => return Err(MetadataError::Batch { path: path.to_owned(), position, error }),
             };
             let header = batch.header();

@@ -118,15 +118,17 @@ pub fn import(request: &Request, before: &mut dyn FnMut(Step) -> std::io::Result
     }
     let disk: Arc<dyn ottla_disk::Disk> = Arc::new(StdDisk);
     let sources = directories::open(&*disk, &request.from)?;
-    let metadata_dir = sources.metadata_dir().ok_or(ImportError::NoMetadata)?;
-    let kafka = kafka_metadata::read(&metadata_dir)?;
+    let (metadata_at, metadata_dir) = sources.metadata_dir().ok_or(ImportError::NoMetadata)?;
+    let kafka = kafka_metadata::read(&metadata_dir, sources.is_clean())?;
     let mut report = Report::new(&sources);
     let image = convert::image(&kafka, &sources, &request.features, &mut report)?;
-    let node = sources.node;
+    let metadata = take_over::Metadata { dir: &request.to[metadata_at], node: sources.node, image: &image };
+    report.metadata_dir.clone_from(&request.to[metadata_at]);
+    report.metadata_dir_has_partitions = sources.partitions.values().any(|partition| partition.at == metadata_at);
     if in_place {
-        take_over::in_place(&disk, &request.to, node, &image, before)?;
+        take_over::in_place(&disk, &metadata, before)?;
     } else {
-        take_over::copy(&disk, &sources, &request.to, node, &image, before)?;
+        take_over::copy(&disk, &sources, &request.to, &metadata, before)?;
     }
     Ok(Outcome::Imported(report))
 }

@@ -51,24 +51,28 @@ pub enum Step {
     Unmark(PathBuf),
 }
 
+/// What is written where.
+pub(crate) struct Metadata<'a> {
+    /// The directory that gets it: the one that has Kafka's, so that one `metadata.log.dir` is right for both.
+    pub(crate) dir: &'a Path,
+    pub(crate) node: BrokerId,
+    pub(crate) image: &'a MetadataImage,
+}
+
 type Before<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
 
 fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, ImportError> {
     result.map_err(|error| ImportError::Io { path: path.to_owned(), error })
 }
 
-fn metadata_dir(to: &[PathBuf]) -> Option<PathBuf> {
-    Some(to.first()?.join(METADATA_DIR))
-}
-
 /// Whether all was done before.
 pub(crate) fn is_imported(to: &[PathBuf]) -> bool {
-    metadata_dir(to).is_some_and(|dir| dir.exists()) && !to.iter().any(|dir| dir.join(MARKER).exists())
+    only_markers_remain(to) && !to.iter().any(|dir| dir.join(MARKER).exists())
 }
 
 /// Whether all was done but for the marks.
 pub(crate) fn only_markers_remain(to: &[PathBuf]) -> bool {
-    metadata_dir(to).is_some_and(|dir| dir.exists())
+    to.iter().any(|dir| dir.join(METADATA_DIR).exists())
 }
 
 /// Removes the marks.
@@ -85,24 +89,12 @@ pub(crate) fn remove_markers(to: &[PathBuf], before: Before<'_>) -> Result<(), I
 }
 
 /// Adds the metadata to Kafka's own directories.
-pub(crate) fn in_place(
-    disk: &Arc<dyn Disk>,
-    to: &[PathBuf],
-    node: BrokerId,
-    image: &MetadataImage,
-    before: Before<'_>,
-) -> Result<(), ImportError> {
-    let Some(dir) = to.first() else { return Err(ImportError::NoMetadata) };
-    write_metadata(disk, dir, node, image, before)
+pub(crate) fn in_place(disk: &Arc<dyn Disk>, metadata: &Metadata<'_>, before: Before<'_>) -> Result<(), ImportError> {
+    write_metadata(disk, metadata, before)
 }
 
-fn write_metadata(
-    disk: &Arc<dyn Disk>,
-    dir: &Path,
-    node: BrokerId,
-    image: &MetadataImage,
-    before: Before<'_>,
-) -> Result<(), ImportError> {
+fn write_metadata(disk: &Arc<dyn Disk>, metadata: &Metadata<'_>, before: Before<'_>) -> Result<(), ImportError> {
+    let Metadata { dir, node, image } = *metadata;
     let (unfinished, finished) = (dir.join(UNFINISHED), dir.join(METADATA_DIR));
     at(&unfinished, before(Step::Metadata))?;
     if unfinished.exists() {
@@ -120,11 +112,9 @@ pub(crate) fn copy(
     disk: &Arc<dyn Disk>,
     sources: &Sources,
     to: &[PathBuf],
-    node: BrokerId,
-    image: &MetadataImage,
+    metadata: &Metadata<'_>,
     before: Before<'_>,
 ) -> Result<(), ImportError> {
-    let Some(first) = to.first() else { return Err(ImportError::NoMetadata) };
     for dir in to {
         mark(disk, dir, before)?;
     }
@@ -141,7 +131,7 @@ pub(crate) fn copy(
     for dir in to {
         at(dir, sync_dir(dir))?;
     }
-    write_metadata(disk, first, node, image, before)?;
+    write_metadata(disk, metadata, before)?;
     remove_markers(to, before)
 }
 

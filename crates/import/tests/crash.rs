@@ -69,6 +69,10 @@ fn config(name: &str, value: &str) -> Vec<u8> {
     record(4, 0, &ConfigRecord { resource_type: 2, resource_name, name, value: Some(value.to_owned()) })
 }
 
+fn level(feature_level: i16) -> FeatureLevelRecord {
+    FeatureLevelRecord { name: "metadata.version".to_owned(), feature_level }
+}
+
 /// A directory as Kafka leaves it, with this metadata.
 fn kafka(dir: &Path, metadata: &[u8]) {
     let put = |path: &str, bytes: &[u8]| {
@@ -215,8 +219,7 @@ fn what_cannot_be_served_is_refused_by_name() {
     check(fails(&third, |_| {}), "orders-2 is in none of the directories");
     let tiered = batch(0, &[topic(), partition(0, &[1]), config("remote.storage.enable", "true")]);
     check(fails(&tiered, |_| {}), "tiered storage is not served");
-    let later = FeatureLevelRecord { name: "metadata.version".to_owned(), feature_level: 99 };
-    check(fails(&batch(0, &[record(12, 0, &later)]), |_| {}), "metadata.version is at level 99, up to 30 is known");
+    check(fails(&batch(0, &[record(12, 0, &level(99))]), |_| {}), "metadata.version is at level 99, up to 30 is known");
     check(fails(&batch(0, &[vec![1, 77, 0]]), |_| {}), "unknown kind of metadata record 77");
     check(fails(&batch(5, &[topic()]), |_| {}), "offset 5 where 0 should follow");
     check(
@@ -257,10 +260,51 @@ fn damaged_metadata_is_refused_and_a_torn_end_is_not() {
     };
     let error = fails(&flipped[..first.len()], segments);
     assert!(error.to_string().contains("damaged at byte 0"), "{error}");
+    let killed = |dir: &Path| fs::remove_file(dir.join(".kafka_cleanshutdown")).unwrap();
+    let error = fails(&flipped, killed);
+    assert!(error.to_string().contains("damaged at byte 0"), "what follows it is sound: {error}");
+    let torn = [&first[..], &second, &[0xff; 30], &second[..second.len() - 1]].concat();
+    let error = fails(&torn, |_| {});
+    assert!(error.to_string().contains(&format!("damaged at byte {}", first.len() + second.len())), "{error}");
     let folder = tempfile::tempdir().unwrap();
-    kafka(folder.path(), &[&first[..], &second, &[0xff; 30]].concat());
-    let outcome = import(&request(folder.path(), folder.path()), &mut |_| Ok(())).unwrap();
-    assert!(matches!(outcome, Outcome::Imported(report) if report.partitions == 2));
+    kafka(folder.path(), &torn);
+    killed(folder.path());
+    let Outcome::Imported(report) = import(&request(folder.path(), folder.path()), &mut |_| Ok(())).unwrap() else {
+        panic!("it was not imported before")
+    };
+    let told = format!("torn at byte {}", first.len() + second.len());
+    assert!(report.notes.iter().any(|note| note.to_string().contains(&told)), "{:?}", report.notes);
+    assert_eq!(report.partitions, 2);
+}
+
+#[test]
+fn metadata_goes_where_kafkas_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, metadata) = (folder.path().join("data"), folder.path().join("metadata"));
+    kafka(&data, &batch(0, &[record(12, 0, &level(3)), topic(), partition(0, &[1]), partition(1, &[1])]));
+    fs::create_dir(&metadata).unwrap();
+    fs::copy(data.join("meta.properties"), metadata.join("meta.properties")).unwrap();
+    fs::rename(data.join("__cluster_metadata-0"), metadata.join("__cluster_metadata-0")).unwrap();
+    let copy = [folder.path().join("copy"), folder.path().join("copy-of-metadata")];
+    let ask = |to: &[PathBuf]| Request {
+        from: vec![data.clone(), metadata.clone()],
+        to: to.to_vec(),
+        ..request(&data, &data)
+    };
+    for to in [&copy, &[data.clone(), metadata.clone()]] {
+        let Outcome::Imported(report) = import(&ask(to), &mut |_| Ok(())).unwrap() else {
+            panic!("it was not imported before")
+        };
+        assert_eq!((&report.metadata_dir, report.metadata_dir_has_partitions), (&to[1], false));
+        let notes = report.notes.iter().map(Note::to_string).collect::<Vec<_>>().join("\n");
+        assert!(notes.contains("metadata.version=3 is raised to 7"), "{notes}");
+        assert!(
+            !notes.contains("not stopped cleanly"),
+            "a directory for metadata alone never says that it was: {notes}"
+        );
+        assert!(to[1].join("__ottla_metadata").exists() && !to[0].join("__ottla_metadata").exists());
+        assert!(matches!(import(&ask(to), &mut |_| Ok(())).unwrap(), Outcome::AlreadyImported));
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use ottla_import::{Outcome, Request, import};
+use ottla_import::{Outcome, Report, Request, import};
 
 /// Make data directories that Apache Kafka 3.9 or 4 wrote (KRaft mode, one broker, stopped) directories of Ottla's.
 ///
@@ -17,7 +17,7 @@ pub(crate) struct ImportKafkaArguments {
     /// Kafka's directories: all of log.dirs, and metadata.log.dir if it is another; several with commas. They stay as they are.
     #[arg(long, value_name = "DIR", value_delimiter = ',')]
     from: Vec<PathBuf>,
-    /// Where Ottla's data is to be: as many directories as there are to import; the first gets the metadata.
+    /// Where Ottla's data is to be: as many directories as there are to import, in the same order.
     #[arg(long, value_name = "DIR", value_delimiter = ',', required = true)]
     data_dir: Vec<PathBuf>,
 }
@@ -36,8 +36,8 @@ pub(crate) fn run(arguments: &ImportKafkaArguments) -> ExitCode {
                 println!("ottla: note: {note}");
             }
             println!(
-                "ottla: start it with `ottla serve --data-dir {} --set node.id={}`",
-                list(&request.to),
+                "ottla: start it with `ottla serve {} --set node.id={}`",
+                directories(&request, &report),
                 report.node
             );
             ExitCode::SUCCESS
@@ -51,6 +51,17 @@ pub(crate) fn run(arguments: &ImportKafkaArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The directories as the start takes them. One that had nothing but Kafka's metadata is none for partitions.
+fn directories(request: &Request, report: &Report) -> String {
+    let metadata = &report.metadata_dir;
+    if request.to.first() == Some(metadata) {
+        return format!("--data-dir {}", list(&request.to));
+    }
+    let partitions: Vec<_> =
+        request.to.iter().filter(|dir| *dir != metadata || report.metadata_dir_has_partitions).cloned().collect();
+    format!("--data-dir {} --set metadata.log.dir={}", list(&partitions), metadata.display())
 }
 
 fn list(dirs: &[PathBuf]) -> String {

@@ -111,7 +111,8 @@ pub fn assigned(bootstrap: &str, topic: &str, partition: i32, from: Offset) -> R
     Ok(consumer)
 }
 
-fn record(message: &impl Message) -> Record {
+/// What is in a message.
+pub fn record(message: &impl Message) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });

@@ -29,7 +29,12 @@ impl std::fmt::Debug for Transactional {
 impl Transactional {
     /// One that has its id, fenced off from others before it.
     pub fn start(bootstrap: &str, id: &str) -> Result<Transactional> {
-        let settings = [("transactional.id", id), ("linger.ms", "0")];
+        Transactional::start_with(bootstrap, id, &[])
+    }
+
+    /// [`start`](Transactional::start) with more settings of librdkafka.
+    pub fn start_with(bootstrap: &str, id: &str, more: &[(&str, &str)]) -> Result<Transactional> {
+        let settings = [&[("transactional.id", id), ("linger.ms", "0")], more].concat();
         let producer: BaseProducer = config(bootstrap, &settings).create()?;
         producer.init_transactions(PATIENCE)?;
         Ok(Transactional { producer })
@@ -38,6 +43,11 @@ impl Transactional {
     /// Begins a transaction and has the broker take these values into partition 0.
     pub fn begin(&self, topic: &str, values: &[&str]) -> Result<()> {
         self.producer.begin_transaction()?;
+        self.send(topic, values)
+    }
+
+    /// Has the broker take these values too, in the transaction that is open.
+    pub fn send(&self, topic: &str, values: &[&str]) -> Result<()> {
         for value in values {
             let record = BaseRecord::<(), str>::to(topic).partition(0).payload(value);
             self.producer.send(record).map_err(|(error, _)| error)?;
