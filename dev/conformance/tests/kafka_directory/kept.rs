@@ -26,6 +26,9 @@ const SET_AT_RUN_TIME: [i8; 3] = [1, 2, 3];
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
 
+/// By topic and partition.
+type Committed = BTreeMap<(String, i32), (i64, i32, Option<String>)>;
+
 /// See the file's head. Topics are all but the internal ones.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Kept {
@@ -38,7 +41,7 @@ pub(crate) struct Kept {
     /// Committed records; of the compacted topic the last one of each key.
     records: BTreeMap<(String, i32), Vec<Record>>,
     /// What the group has committed: offset, epoch, metadata.
-    committed: BTreeMap<(String, i32), (i64, i32, Option<String>)>,
+    committed: Committed,
 }
 
 /// What the broker says now.
@@ -147,7 +150,7 @@ pub(crate) fn consume(bootstrap: &str, partitions: &[(String, i32)]) -> Result<B
 }
 
 /// What the group has committed.
-pub(crate) fn committed(raw: &mut Raw) -> Result<BTreeMap<(String, i32), (i64, i32, Option<String>)>> {
+pub(crate) fn committed(raw: &mut Raw) -> Result<Committed> {
     let group = OffsetFetchRequestGroup { group_id: GROUP.to_owned(), topics: None, ..Default::default() };
     let request = OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() };
     let begin = Instant::now();

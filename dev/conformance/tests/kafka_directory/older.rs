@@ -8,7 +8,9 @@ use ottla_conformance::raw::Raw;
 use ottla_conformance::{Suite, rust_client};
 use ottla_peer::java::Jars;
 use ottla_peer::kafka::Settings;
-use ottla_wire::messages::{ApiVersionsRequest, FeatureUpdateKey, UpdateFeaturesRequest};
+use ottla_wire::messages::{
+    ApiVersionsRequest, CreatableTopic, CreateTopicsRequest, FeatureUpdateKey, UpdateFeaturesRequest,
+};
 
 use super::kept::{self, Kept};
 use super::survivors::Survivors;
@@ -108,7 +110,7 @@ pub(crate) fn run(suite: &mut Suite, folder: &Path) -> Result<()> {
 /// The level of the metadata version.
 fn level(bootstrap: &str) -> Result<i16> {
     let (client_software_name, client_software_version) = ("tests".to_owned(), "1".to_owned());
-    let request = ApiVersionsRequest { client_software_name, client_software_version, ..Default::default() };
+    let request = ApiVersionsRequest { client_software_name, client_software_version };
     let answer = Raw::connect(bootstrap)?.ask(3, &request)?;
     let found = answer.finalized_features.iter().find(|feature| feature.name == "metadata.version");
     Ok(found.map_or(0, |feature| feature.max_version_level))
@@ -135,11 +137,21 @@ fn snapshot(bootstrap: &str, metadata: &Path) -> Result<()> {
         Ok(names.iter().filter(|entry| entry.file_name().to_string_lossy().ends_with(".checkpoint")).count())
     };
     let before = snapshots()?;
-    for number in 0..500 {
+    let mut raw = Raw::connect(bootstrap)?;
+    for round in 0..50 {
         if snapshots()? > before {
             break;
         }
-        rust_client::create_topic(bootstrap, &format!("more-{number}"), 1, &[])?;
+        let topic = |number| CreatableTopic {
+            name: format!("more-{round}-{number}"),
+            num_partitions: 1,
+            replication_factor: 1,
+            ..Default::default()
+        };
+        let request =
+            CreateTopicsRequest { topics: (0..10).map(topic).collect(), timeout_ms: 30_000, ..Default::default() };
+        let answer = raw.ask(7, &request)?;
+        ensure!(answer.topics.iter().all(|topic| topic.error_code == 0), "{answer:?}");
     }
     ensure!(snapshots()? > before, "no snapshot comes");
     rust_client::create_topic(bootstrap, "after-the-snapshot", 2, &[("retention.ms", "77777777")])

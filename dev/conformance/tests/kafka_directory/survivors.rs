@@ -14,7 +14,7 @@ use ottla_wire::messages::{
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::written::LONG;
+use super::written::{LONG, SOON};
 
 const TOPIC: &str = "survived";
 const CLASSIC: &str = "classic-group";
@@ -57,6 +57,7 @@ impl Survivors {
             ("session.timeout.ms", "300000"),
             ("max.poll.interval.ms", "600000"),
             ("enable.auto.commit", "false"),
+            SOON,
         ];
         let consumer: BaseConsumer = config(bootstrap, &settings).create()?;
         consumer.subscribe(&[TOPIC])?;

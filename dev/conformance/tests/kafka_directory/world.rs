@@ -27,8 +27,8 @@ impl World {
             ("offsets.topic.num.partitions", "3"),
             ("log.cleaner.backoff.ms", "100"),
             // A start after a kill waits until the broker of before is given up.
-            ("broker.session.timeout.ms", "1000"),
-            ("broker.heartbeat.interval.ms", "200"),
+            ("broker.session.timeout.ms", "3000"),
+            ("broker.heartbeat.interval.ms", "300"),
         ];
         settings.properties.extend(small.map(|(key, value)| (key.to_owned(), value.to_owned())));
         Ok(World { binary: binary()?, kafka: Kafka::start(jars, folder, &settings)?, directories })

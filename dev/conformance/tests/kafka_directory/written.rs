@@ -33,8 +33,9 @@ const CUT: &str = "cut";
 const DELETED: &str = "deleted";
 /// The group whose offsets are compared.
 pub(crate) const GROUP: &str = "readers";
-/// For a transaction that nobody shall end before the import.
-pub(crate) const LONG: [(&str, &str); 1] = [("transaction.timeout.ms", "600000")];
+/// For a transaction that nobody shall end before the import, and a client that looks again soon for its broker.
+pub(crate) const LONG: [(&str, &str); 2] = [("transaction.timeout.ms", "600000"), SOON];
+pub(crate) const SOON: (&str, &str) = ("reconnect.backoff.max.ms", "200");
 const FROM_OTTLA: &[u8] = b"from Ottla";
 /// Two of each codec, three of these, one compacted, one transacted.
 pub(crate) const PARTITIONS: usize = 2 * CODECS.len() + 3 + 2;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::slice::from_ref;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -30,9 +31,9 @@ pub(crate) fn run(suite: &mut Suite, folder: &Path) -> Result<()> {
     suite.case("zookeeper_writes", || write(folder, &data));
     suite.case("zookeeper_mode_is_refused", || {
         changes_nothing(&data, || {
-            not_served(&[data.clone()], "in ZooKeeper mode")?;
-            refused(&import(&[data.clone()], &[folder.join("copy")]), "ZooKeeper mode (meta.properties version 0)")?;
-            refused(&import(&[data.clone()], &[data.clone()]), "ZooKeeper mode (meta.properties version 0)")
+            not_served(from_ref(&data), "in ZooKeeper mode")?;
+            refused(&import(from_ref(&data), &[folder.join("copy")]), "ZooKeeper mode (meta.properties version 0)")?;
+            refused(&import(from_ref(&data), from_ref(&data)), "ZooKeeper mode (meta.properties version 0)")
         })?;
         ensure!(!folder.join("copy").exists(), "something is there");
         Ok(())
@@ -102,7 +103,7 @@ fn older_format(folder: &Path, data: &Path, topic: &str, magic: usize) -> Result
     }
     changes_nothing(&dir, || {
         let words = format!("{} begins with message format {magic}", partition.join(SEGMENT).display());
-        refused(&import(&[dir.clone()], &[folder.join("copy")]), &words)?;
-        refused(&import(&[dir.clone()], &[dir.clone()]), &words)
+        refused(&import(from_ref(&dir), &[folder.join("copy")]), &words)?;
+        refused(&import(from_ref(&dir), from_ref(&dir)), &words)
     })
 }
