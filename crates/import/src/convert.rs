@@ -171,8 +171,8 @@ fn topics(
             return Err(Unsuitable::Replicated { partition, replicas, node });
         }
         let Some(dir) = sources.partitions.get(&partition) else { return Err(Unsuitable::Missing { partition }) };
-        if dir.topic_id != id {
-            return Err(Unsuitable::OtherTopic { partition, found: dir.topic_id, expected: id });
+        if let Some(found) = dir.topic_id.filter(|found| *found != id) {
+            return Err(Unsuitable::OtherTopic { partition, found, expected: id });
         }
         let state = state(it, dir, sources.node);
         records.push(Partition { topic_id: id, partition: PartitionIndex(*index), state }.into());

@@ -66,7 +66,8 @@ pub enum DirectoryError {
 #[derive(Clone, Debug)]
 pub(crate) struct PartitionDir {
     pub(crate) path: PathBuf,
-    pub(crate) topic_id: Uuid,
+    /// None where Kafka was killed before it wrote the id, which it does before the first record.
+    pub(crate) topic_id: Option<Uuid>,
     /// Id of the data directory that it is in.
     pub(crate) directory: Uuid,
     /// Number of that directory among those given.
@@ -202,18 +203,27 @@ fn partition_dir(
     directory: Uuid,
     partition: &TopicPartition,
 ) -> Result<PartitionDir, DirectoryError> {
-    let text = fs::read_to_string(path.join("partition.metadata")).unwrap_or_default();
-    let topic_id = text.lines().find_map(|line| line.strip_prefix("topic_id:")?.trim().parse().ok());
-    let topic_id = topic_id.ok_or_else(|| DirectoryError::TopicId { partition: partition.clone() })?;
+    let unknown = || DirectoryError::TopicId { partition: partition.clone() };
+    let topic_id = match fs::read_to_string(path.join("partition.metadata")) {
+        Ok(text) => {
+            let id = text.lines().find_map(|line| line.strip_prefix("topic_id:")?.trim().parse().ok());
+            Some(id.ok_or_else(unknown)?)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
     let epochs = fs::read_to_string(path.join("leader-epoch-checkpoint")).unwrap_or_default();
     let last = epochs.lines().skip(2).last().and_then(|line| line.split_once(' ')?.0.parse().ok());
     for entry in fs::read_dir(path)? {
         let file = entry?.path();
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if matches!(parse_file_name(name), Some((_, FileKind::Log)))
-            && let Some(magic) = magic(&file)?.filter(|magic| (0..2).contains(magic))
-        {
-            return Err(DirectoryError::OldFormat { file, magic });
+        if !matches!(parse_file_name(name), Some((_, FileKind::Log))) {
+            continue;
+        }
+        match magic(&file)? {
+            Some(magic @ 0..2) => return Err(DirectoryError::OldFormat { file, magic }),
+            Some(_) if topic_id.is_none() => return Err(unknown()),
+            _ => {}
         }
     }
     Ok(PartitionDir { path: path.to_owned(), topic_id, directory, at, leader_epoch: last.unwrap_or(-1) })

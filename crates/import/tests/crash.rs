@@ -244,6 +244,10 @@ fn what_cannot_be_served_is_refused_by_name() {
         }),
         "orders-1 has topic id",
     );
+    check(
+        fails(&sound(), |dir| fs::remove_file(dir.join("orders-1/partition.metadata")).unwrap()),
+        "orders-1: partition.metadata is missing",
+    );
     let migrating = fails(&batch(0, &[vec![1, 21, 0, 1, 0]]), |_| {});
     assert!(matches!(migrating, ImportError::Unsuitable(Unsuitable::Migrating)), "{migrating}");
 }
@@ -269,6 +273,10 @@ fn damaged_metadata_is_refused_and_a_torn_end_is_not() {
     let folder = tempfile::tempdir().unwrap();
     kafka(folder.path(), &torn);
     killed(folder.path());
+    // Killed before the first record of a partition, whose id comes with it.
+    fs::remove_dir_all(folder.path().join("orders-1")).unwrap();
+    fs::create_dir(folder.path().join("orders-1")).unwrap();
+    fs::write(folder.path().join("orders-1/00000000000000000000.log"), "").unwrap();
     let Outcome::Imported(report) = import(&request(folder.path(), folder.path()), &mut |_| Ok(())).unwrap() else {
         panic!("it was not imported before")
     };

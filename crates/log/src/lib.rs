@@ -38,8 +38,7 @@ pub use self::{
     damage::{Damage, DamageCounts, FoundBy},
     dirs::{
         Assigned, BadDir, CleanReport, CleaningView, CreateError, DirDescription, DirError, Identity, Known,
-        LogConfigs, LogDirs, MoveError, MoveProgress, MoveState, OpenError, PartitionDescription, Recovery,
-        Scrubbed,
+        LogConfigs, LogDirs, MoveError, MoveProgress, MoveState, OpenError, PartitionDescription, Recovery, Scrubbed,
     },
     epochs::{EpochEnd, EpochStart},
     flusher::Flushed,

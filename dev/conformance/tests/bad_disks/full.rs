@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use ottla_wire::messages::{
-    CreatableTopic, CreateTopicsRequest, DeleteTopicsRequest, OffsetCommitRequest,
+    CreatableTopic, CreateTopicsRequest, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+    DeleteTopicsRequest, OffsetCommitRequest,
     delete_topics_request::DeleteTopicState,
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
 };
@@ -59,6 +60,28 @@ pub(crate) fn one_of_two() -> Result<()> {
     stage.start(&["a", "b"])?;
     producer.check(&stage, in_b)?;
     ensure!(stage.stop()?);
+    Ok(())
+}
+
+/// What is deleted makes room, though that it is has to be written first.
+pub(crate) fn deleted_records_make_room() -> Result<()> {
+    let mut stage = Stage::new(&["log.segment.bytes=1048576", "log.flush.offset.checkpoint.interval.ms=500"])?;
+    let disk = Memory::mount(&stage.dir("b"), 16)?;
+    stage.start(&["a", "b"])?;
+    stage.create_topic(TOPIC, 2, &[])?;
+    let in_b = *stage.partitions_in("b")?.first().context("b")?;
+    let mut producer = Careful::new(&stage, PATIENCE * 2)?;
+    fill(&stage, &mut producer, in_b)?;
+    let end = i64::try_from(stage.end(in_b)?)?;
+    let partitions = vec![DeleteRecordsPartition { partition_index: in_b, offset: end - 200 }];
+    let topics = vec![DeleteRecordsTopic { name: TOPIC.to_owned(), partitions }];
+    let answer = stage.raw()?.ask(2, &DeleteRecordsRequest { topics, timeout_ms: 5000 })?;
+    ensure!(answer.topics[0].partitions[0].error_code == 0, "{answer:?}");
+    stage.wait("there is room again", |stage| Ok(stage.produce(in_b)? == 0))?;
+    producer.finish()?;
+    ensure!(producer.refused() == 0, "{} records were given up", producer.refused());
+    ensure!(stage.stop()?);
+    drop(disk);
     Ok(())
 }
 

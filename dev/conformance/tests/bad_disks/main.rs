@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         if namespace::is_own() {
             suite.case("a_disk_that_answers_eio_goes_offline_alone", broken::eio);
             suite.case("a_full_disk_takes_records_again", full::one_of_two);
+            suite.case("deleted_records_make_room", full::deleted_records_make_room);
             suite.case("clients_of_others_wait_for_room", full::clients_of_others);
             suite.case("the_only_disk_is_full", full::the_only_one);
         } else {

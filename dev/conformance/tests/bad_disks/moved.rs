@@ -41,8 +41,9 @@ pub(crate) fn while_produced() -> Result<()> {
     for to in ["b", "a", "b"] {
         ensure!(alter(&stage, &path(&stage, to), TOPIC, in_a)? == 0);
         let begin = std::time::Instant::now();
+        // Always more than the producer has sent, so that there are appends in the moment in which the copy takes over.
         while !is_in(&stage, to, in_a)? {
-            for _ in 0..10 {
+            for _ in 0..500 {
                 producer.send(in_a, 2000)?;
             }
             ensure!(begin.elapsed() < PATIENCE, "it is not moved");
