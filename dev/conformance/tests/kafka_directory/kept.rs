@@ -66,6 +66,15 @@ pub(crate) fn read(bootstrap: &str) -> Result<Kept> {
     Ok(kept)
 }
 
+/// Whether every topic shows a value that was set for the broker: it takes a moment to reach them.
+pub(crate) fn all_topics_show(bootstrap: &str, key: &str, value: &str) -> Result<bool> {
+    let mut raw = Raw::connect(bootstrap)?;
+    let topics = raw.ask(12, &MetadataRequest { topics: None, ..Default::default() })?.topics;
+    let names: Vec<_> = topics.into_iter().filter(|topic| !topic.is_internal).filter_map(|topic| topic.name).collect();
+    let configs = configs(&mut raw, names.iter())?;
+    Ok(names.iter().all(|name| configs.get(name).and_then(|set| set.get(key)).is_some_and(|shown| shown == value)))
+}
+
 fn configs<'a>(
     raw: &mut Raw,
     topics: impl Iterator<Item = &'a String>,

@@ -1,10 +1,12 @@
 //! Kafka before 4: see the table at the head of the suite.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use ottla_conformance::raw::Raw;
+use ottla_conformance::rust_client::PATIENCE;
 use ottla_conformance::{Suite, rust_client};
 use ottla_peer::java::Jars;
 use ottla_peer::kafka::Settings;
@@ -88,7 +90,7 @@ pub(crate) fn run(suite: &mut Suite, folder: &Path) -> Result<()> {
         kept.compare(&kept::read(&bootstrap)?.without("none", &[GONE]))?;
         raise(&bootstrap)?;
         written::unserved(&bootstrap)?;
-        snapshot(&bootstrap, &data[2])?;
+        snapshot(&bootstrap, &data)?;
         kept = kept::read(&bootstrap)?.without("none", &[GONE]);
         world.kafka.kill()
     });
@@ -129,9 +131,9 @@ fn raise(bootstrap: &str) -> Result<()> {
     Ok(())
 }
 
-/// Topics are made until there is a snapshot with some of them; one comes after it.
-fn snapshot(bootstrap: &str, metadata: &Path) -> Result<()> {
-    let log = metadata.join("__cluster_metadata-0");
+/// Topics are made until there is a snapshot with some of them; one comes after it. Waits until the broker has heard of all.
+fn snapshot(bootstrap: &str, dirs: &[PathBuf]) -> Result<()> {
+    let log = dirs[2].join("__cluster_metadata-0");
     let snapshots = || -> Result<usize> {
         let names = fs::read_dir(&log)?.collect::<std::io::Result<Vec<_>>>()?;
         Ok(names.iter().filter(|entry| entry.file_name().to_string_lossy().ends_with(".checkpoint")).count())
@@ -154,5 +156,11 @@ fn snapshot(bootstrap: &str, metadata: &Path) -> Result<()> {
         ensure!(answer.topics.iter().all(|topic| topic.error_code == 0), "{answer:?}");
     }
     ensure!(snapshots()? > before, "no snapshot comes");
-    rust_client::create_topic(bootstrap, "after-the-snapshot", 2, &[("retention.ms", "77777777")])
+    rust_client::create_topic(bootstrap, "after-the-snapshot", 1, &[("retention.ms", "77777777")])?;
+    let begin = Instant::now();
+    while !dirs.iter().any(|dir| dir.join("after-the-snapshot-0").exists()) {
+        ensure!(begin.elapsed() < PATIENCE, "the broker does not hear of the last topic");
+        std::thread::yield_now();
+    }
+    Ok(())
 }

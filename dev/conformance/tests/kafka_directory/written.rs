@@ -60,7 +60,15 @@ pub(crate) fn write(bootstrap: &str, more: &[(&str, &str)]) -> Result<()> {
     commit_offsets(bootstrap, &[("none", 0, 700), ("gzip", 1, 0)])?;
     alter(bootstrap, 2, "zstd", &[("retention.ms", 1, ""), ("max.message.bytes", 0, "2000000")])?;
     alter(bootstrap, 4, "", &[("message.max.bytes", 0, "2000000")])?;
-    alter(bootstrap, 4, "1", &[("log.cleaner.threads", 0, "2"), ("log.retention.bytes", 0, "1000000000000")])
+    let many = "1000000000000";
+    alter(bootstrap, 4, "1", &[("log.cleaner.threads", 0, "2"), ("log.retention.bytes", 0, many)])?;
+    let begin = Instant::now();
+    while !(kept::all_topics_show(bootstrap, "retention.bytes", many)?
+        && kept::all_topics_show(bootstrap, "max.message.bytes", "2000000")?)
+    {
+        ensure!(begin.elapsed() < PATIENCE, "the broker's settings do not reach its topics");
+    }
+    Ok(())
 }
 
 /// Keys that come again, in segments that are closed, so that there is something to compact; waits until it is.
