@@ -14,6 +14,7 @@ use std::{
 
 use ottla_disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 use ottla_types::Millis;
+use parking_lot::Mutex;
 
 use crate::health::{DirHealth, Work};
 
@@ -22,16 +23,23 @@ use crate::health::{DirHealth, Work};
 #[error("the log directory is offline")]
 struct Offline;
 
+/// A sync of a volume failed before.
+#[derive(Debug, thiserror::Error)]
+#[error("a sync of the volume failed before: files are synced one by one from then on")]
+struct Distrusted;
+
 /// See the file's head.
 #[derive(Debug)]
 pub(crate) struct WatchedDisk {
     disk: Arc<dyn Disk>,
     dirs: Vec<Arc<DirHealth>>,
+    /// Whether a sync of a volume failed; one is made at a time.
+    volume_failed: Mutex<bool>,
 }
 
 impl WatchedDisk {
     pub(crate) fn new(disk: Arc<dyn Disk>, dirs: Vec<Arc<DirHealth>>) -> Self {
-        Self { disk, dirs }
+        Self { disk, dirs, volume_failed: Mutex::new(false) }
     }
 
     /// The directory that `path` lies in; the innermost where one lies in another.
@@ -86,10 +94,17 @@ impl Disk for WatchedDisk {
         self.watch(dir, Work::Sync, |disk| disk.sync_dir(dir))
     }
 
-    /// What fails here may be a file of somebody else on the volume: the syncs of the directory's own files tell.
+    /// What fails here may be a file of somebody else on the volume: the syncs of the directory's own files tell. The kernel tells a
+    /// failure once, and has dropped what it could not write: the next sync of the volume succeeds, also for a file that lost something
+    /// and was not asked about the first time. So after a failure there is none any more until the next start; the directories may
+    /// be on one volume.
     fn sync_volume(&self, dir: &Path) -> io::Result<()> {
         self.health(dir).map_or(Ok(()), |health| check(health))?;
-        self.disk.sync_volume(dir)
+        let mut failed = self.volume_failed.lock();
+        if *failed {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, Distrusted));
+        }
+        self.disk.sync_volume(dir).inspect_err(|_| *failed = true)
     }
 
     fn syncs_volume(&self, dir: &Path) -> bool {

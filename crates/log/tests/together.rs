@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+use ottla_disk::{Disk, OpenMode};
 use ottla_log::{FlushError, Identity, Log, LogConfig, LogDirs, LogDirsConfig, LogState, Origin};
 use ottla_records::{BatchBuilder, BatchHeader, CheckedBatch, HEADER_LEN};
 use ottla_testkit::{Fault, OperationKind, SimDisk};
@@ -124,6 +125,34 @@ fn a_checkpoint_touches_no_log_that_was_not_flushed() {
     world.logs[0].flush().unwrap();
     world.dirs.checkpoint().unwrap();
     assert!(world.disk.operations() > before);
+}
+
+#[test]
+fn what_a_failed_sync_lost_of_others_is_not_called_durable_by_the_next() {
+    let world = World::new();
+    (0..PARTITIONS).for_each(|index| world.append(index, 100));
+    world.dirs.run_queued_flushes_together();
+    // What the first one waits for is on the disk already, so its own file is well.
+    world.append(0, 100);
+    let path = PathBuf::from("/data/t-0/00000000000000000000.log");
+    world.disk.open(&path, OpenMode::Write).unwrap().sync_data().unwrap();
+    // The second one is written to by the same sync of the volume, and asks only afterwards.
+    world.logs[1].append(&batch(900), LeaderEpoch(0), Origin::Client, NOW).unwrap();
+    let mut failed = false;
+    world.disk.inject(move |operation| {
+        let fails = operation.kind == OperationKind::SyncVolume && !std::mem::replace(&mut failed, true);
+        fails.then(Fault::eio)
+    });
+    world.dirs.run_queued_flushes_together();
+    world.append(1, 100);
+    world.append(2, 100);
+    world.dirs.run_queued_flushes_together();
+    let told = world.told.lock().clone();
+    let last = |index| told.iter().rev().find(|(at, _, _)| *at == index).map(|(_, _, result)| *result);
+    assert_eq!(last(0), Some(Ok(Offset(2))));
+    assert_eq!(last(1), Some(Err(FlushError::Offline)));
+    let left = world.disk.power_cut();
+    world.check(left, "after the second sync");
 }
 
 #[test]

@@ -114,7 +114,9 @@ impl LogDirs {
 
     fn sync_volume_of(&self, dir: &DataDir) -> bool {
         let synced = self.disk().sync_volume(&dir.path);
-        if let Err(error) = &synced {
+        if let Err(error) = &synced
+            && error.kind() != io::ErrorKind::Unsupported
+        {
             tracing::error!(path = %dir.path.display(), %error, "a sync of the volume failed");
         }
         synced.is_ok()
