@@ -115,7 +115,9 @@ impl Scrub {
             broken_off = spend(bytes);
             broken_off
         };
-        if let Err(error) = self.node.dirs.scrub(partition, self.node.clock.now(), &mut pace) {
+        let topic = self.node.replicas.by_name(&partition.topic);
+        let is_compacted = topic.is_some_and(|topic| topic.config().cleanup_policy.compact);
+        if let Err(error) = self.node.dirs.scrub(partition, is_compacted, self.node.clock.now(), &mut pace) {
             tracing::warn!(%partition, %error, "a partition was not looked at for damage");
         }
         broken_off

@@ -33,11 +33,18 @@ pub struct Scrubbed {
 
 impl LogDirs {
     /// Looks through the closed segments of a partition: checksums, order, indexes, producer snapshots. What is damaged is
-    /// refused from now on, indexes that are wrong are made again.
+    /// refused from now on, indexes that are wrong are made again. Of one that `is_compacted` offsets may be missing; a log that is
+    /// not open does not know that of itself.
     ///
     /// # Errors
     /// The disk failed.
-    pub fn scrub(&self, partition: &TopicPartition, now: Millis, pace: &mut Pace<'_>) -> Result<Scrubbed, LoadError> {
+    pub fn scrub(
+        &self,
+        partition: &TopicPartition,
+        is_compacted: bool,
+        now: Millis,
+        pace: &mut Pace<'_>,
+    ) -> Result<Scrubbed, LoadError> {
         let mut scrubbed = Scrubbed::default();
         let Some(slot) = self.slot(partition).filter(|slot| self.may_be_scrubbed(slot)) else { return Ok(scrubbed) };
         let failed = |source| LoadError::Io { partition: partition.clone(), source };
@@ -50,7 +57,7 @@ impl LogDirs {
         let bases: Vec<_> = of(FileKind::Log).collect::<BTreeSet<_>>().into_iter().collect();
         let mut with_markers = BTreeSet::new();
         for two in bases.windows(2) {
-            match if_there(self.scrub_segment(&slot, two[0], two[1], now, pace)).map_err(failed)? {
+            match if_there(self.scrub_segment(&slot, two[0], two[1], is_compacted, now, pace)).map_err(failed)? {
                 Some(Some(verdict)) => {
                     scrubbed.bytes += verdict.bytes;
                     if verdict.has_markers {
@@ -64,7 +71,8 @@ impl LogDirs {
         let active = bases.last().copied().unwrap_or_default();
         let with_aborted: BTreeSet<_> = of(FileKind::TxnIndex).collect();
         for base in with_markers.union(&with_aborted).filter(|base| **base < active) {
-            if_there(self.scrub_aborted(&slot, *base, with_aborted.contains(base), now)).map_err(failed)?;
+            if_there(self.scrub_aborted(&slot, *base, with_aborted.contains(base), is_compacted, now))
+                .map_err(failed)?;
         }
         for at in of(FileKind::Snapshot).filter(|at| *at < active) {
             self.scrub_snapshot(&slot, at).map_err(failed)?;
@@ -83,32 +91,38 @@ impl LogDirs {
         slot: &Slot,
         base: Offset,
         upper: Offset,
+        is_compacted: bool,
         now: Millis,
         pace: &mut Pace<'_>,
     ) -> io::Result<Option<Verdict>> {
         // Not the log's own: one that is not open is not opened for it, and files that nobody else uses are closed again.
         let segment = Segment::new(&self.handles, slot.dir(), base, false);
-        let (may_have_gaps, interval_bytes) = match slot.loaded() {
-            Some(log) => (log.may_have_gaps(), log.config().index_interval_bytes),
-            None => {
-                let config = self.configs.log_config(&slot.partition().topic);
-                (slot.start().clean_to.is_some(), config.index_interval_bytes)
-            }
+        let may_have_gaps = is_compacted || may_have_gaps(slot);
+        let interval_bytes = match slot.loaded() {
+            Some(log) => log.config().index_interval_bytes,
+            None => self.configs.log_config(&slot.partition().topic).index_interval_bytes,
         };
         let verdict = judge(&segment, upper, may_have_gaps, interval_bytes, pace);
         segment.close();
         let Some(verdict) = verdict? else { return Ok(None) };
         let is_marked = |log: &Arc<Log>| log.damages().iter().any(|damage| damage.segment == base);
         if !verdict.is_good() || slot.loaded().is_some_and(is_marked) {
-            self.load(slot, now).map_err(io::Error::other)?.settle_damage(base, pace)?;
+            self.load(slot, now).map_err(io::Error::other)?.settle_damage(base, may_have_gaps, pace)?;
         }
         Ok(Some(verdict))
     }
 
     /// The index of aborted transactions has no checksum, but what it has to say follows from the batches and from what was
     /// open at the beginning of the segment. Where compaction has been, the batches do not tell any more.
-    fn scrub_aborted(&self, slot: &Slot, base: Offset, is_there: bool, now: Millis) -> io::Result<()> {
-        let may_have_gaps = slot.loaded().map_or(slot.start().clean_to.is_some(), |log| log.may_have_gaps());
+    fn scrub_aborted(
+        &self,
+        slot: &Slot,
+        base: Offset,
+        is_there: bool,
+        is_compacted: bool,
+        now: Millis,
+    ) -> io::Result<()> {
+        let may_have_gaps = is_compacted || may_have_gaps(slot);
         let states = if base == Offset::ZERO { Some(ProducerStates::default()) } else { self.states_at(slot, base)? };
         let Some(states) = states.filter(|_| !may_have_gaps) else { return Ok(()) };
         let segment = Segment::new(&self.handles, slot.dir(), base, is_there);
@@ -163,6 +177,11 @@ impl LogDirs {
         let places = self.loaded_logs().into_iter().map(|log| (log.partition().clone(), log.damaged_places()));
         places.filter(|(_, places)| *places > 0).collect()
     }
+}
+
+/// Whether compaction may have taken offsets, as far as is known of a log that may not be open.
+fn may_have_gaps(slot: &Slot) -> bool {
+    slot.loaded().map_or(slot.start().clean_to.is_some(), |log| log.may_have_gaps())
 }
 
 /// None where there is no such file.

@@ -231,15 +231,19 @@ impl Log {
     ///
     /// # Errors
     /// As the file system says.
-    pub(crate) fn settle_damage(&self, base: Offset, pace: &mut Pace<'_>) -> io::Result<Option<Verdict>> {
+    pub(crate) fn settle_damage(
+        &self,
+        base: Offset,
+        may_have_gaps: bool,
+        pace: &mut Pace<'_>,
+    ) -> io::Result<Option<Verdict>> {
         let segments = self.segments.load_full();
         let Some(segment) = segments.iter().find(|segment| segment.base() == base) else { return Ok(None) };
         let Some((upper, false)) = self.upper_of(segment) else { return Ok(None) };
         if self.state() != LogState::Online {
             return Ok(None);
         }
-        let Some(verdict) = judge(segment, upper, self.may_have_gaps(), self.config.load().index_interval_bytes, pace)?
-        else {
+        let Some(verdict) = judge(segment, upper, may_have_gaps, self.config.load().index_interval_bytes, pace)? else {
             return Ok(None);
         };
         let known = segment.damage().places();

@@ -216,7 +216,7 @@ pub(crate) fn served(log: &Log, offset: i64) -> bool {
 
 /// One look of the scrub at the log.
 pub(crate) fn scrub(dirs: &LogDirs) {
-    assert!(dirs.scrub(&partition(0), NOW, &mut |_| ControlFlow::Continue(())).unwrap().complete);
+    assert!(dirs.scrub(&partition(0), false, NOW, &mut |_| ControlFlow::Continue(())).unwrap().complete);
 }
 
 /// How many damaged places were found, by each who found some.

@@ -7,7 +7,7 @@ use crate::bed::{Bed, NONE, NOW, Stop, append, flip, len, partition, refused, sc
 /// Looks at a partition, and says what was paid for.
 fn paid(dirs: &ottla_log::LogDirs) -> u64 {
     let mut paid = 0;
-    let scrubbed = dirs.scrub(&partition(0), NOW, &mut |bytes| {
+    let scrubbed = dirs.scrub(&partition(0), false, NOW, &mut |bytes| {
         paid += bytes;
         ControlFlow::Continue(())
     });
@@ -31,7 +31,7 @@ fn every_byte_that_is_read_is_paid_for() {
 fn it_can_be_ended_anywhere() {
     let bed = Bed::filled(Stop::Clean);
     let dirs = bed.open();
-    let scrubbed = dirs.scrub(&partition(0), NOW, &mut |_| ControlFlow::Break(())).unwrap();
+    let scrubbed = dirs.scrub(&partition(0), false, NOW, &mut |_| ControlFlow::Break(())).unwrap();
     assert!(!scrubbed.complete);
     assert_eq!(refused(&bed.log(&dirs)), NONE);
 }
@@ -52,6 +52,21 @@ fn a_damaged_log_is_opened() {
     let dirs = bed.open();
     scrub(&dirs);
     assert_eq!(dirs.damaged(), [(partition(0), 1)], "it is known after a restart, before anybody uses the log");
+}
+
+/// Compaction may leave a segment empty, and a log that is not open does not know whether there was one.
+#[test]
+fn what_compaction_took_of_a_log_that_is_not_open_is_not_missed() {
+    for is_compacted in [true, false] {
+        let bed = Bed::filled(Stop::Clean);
+        let base = bed.bases()[1];
+        for kind in ["log", "index", "timeindex"] {
+            std::fs::write(bed.file(base, kind), "").unwrap();
+        }
+        let dirs = bed.open();
+        dirs.scrub(&partition(0), is_compacted, NOW, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(dirs.damaged().is_empty(), is_compacted);
+    }
 }
 
 /// A segment that retention takes takes its damage with it.
