@@ -115,7 +115,7 @@ impl Scrub {
             broken_off = spend(bytes);
             broken_off
         };
-        let topic = self.node.replicas.by_name(&partition.topic);
+        let topic = self.node.replicas.by_name(partition.topic.as_str());
         let is_compacted = topic.is_some_and(|topic| topic.config().cleanup_policy.compact);
         if let Err(error) = self.node.dirs.scrub(partition, is_compacted, self.node.clock.now(), &mut pace) {
             tracing::warn!(%partition, %error, "a partition was not looked at for damage");
