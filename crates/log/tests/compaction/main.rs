@@ -625,3 +625,36 @@ fn what_a_failed_pass_left_does_not_undo_a_later_one() {
         world.check().unwrap_or_else(|error| panic!("mutation {at}: {error}"));
     }
 }
+
+/// A crash between the renames of a decision leaves files of both names; one while the start undoes that must not leave those
+/// alone that say "it was decided".
+#[test]
+fn every_crash_of_a_start_that_undoes_a_decision_leaves_the_old_segments() {
+    // Small segments of which nothing stays, and one that gives what they become an entry in its index.
+    let small = (0..2).flat_map(|_| [Op::Put(vec![(0, 0)], 0), Op::Roll]);
+    let large = [vec![(4, 110)], vec![(1, 64), (2, 0), (5, 129)], vec![(0, 0)]];
+    let ops: Vec<_> = small.chain(large.map(|records| Op::Put(records, 0))).collect();
+    let mut undone = 0;
+    for at in 0.. {
+        let mut crashed = Crashed::new(&ops, at).unwrap();
+        let ended = !crashed.disk.crashed();
+        for seed in 0..20 {
+            let found = crashed.disk.crash(seed);
+            let names: Vec<_> =
+                found.list(Path::new("/data/t-0")).unwrap().into_iter().map(|entry| entry.name).collect();
+            let any = |suffix: &str| names.iter().any(|name| name.ends_with(suffix));
+            if !(any(".cleaned") && any(".swap")) {
+                continue;
+            }
+            undone += 1;
+            for start_at in 0..20 {
+                let again = start_and_crash(&crashed.disk.crash(seed), start_at, |disk| disk.crash(!seed));
+                crashed.found_on(again).unwrap_or_else(|error| panic!("{at}, {seed}, {start_at}: {error}"));
+            }
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(undone > 10, "{undone} crashes between the renames");
+}

@@ -1,8 +1,8 @@
 //! What a stop or a crash may leave in a partition's directory, put in order before the log is opened.
 //!
 //! - `*.deleted`: removal was decided: removed.
-//! - `*.cleaned`: compaction was at work: removed, and with them the `.swap` files of the same run that were renamed
-//!   already, for the run had not been decided.
+//! - `*.cleaned`: compaction was at work: removed, and before them, durably, the `.swap` files of the same run that were
+//!   renamed already, for the run had not been decided.
 //! - `*.swap`: compaction was decided: the segments that it replaces are removed, then the files get their names.
 //! - an index without its log: removed; so is a producer snapshot that belongs to no segment, except the newest.
 //! - anything else is left alone.
@@ -87,21 +87,18 @@ fn settle(loading: &Loading, names: &[String]) -> io::Result<bool> {
         names.iter().filter_map(move |name| Some((name, parse_file_name(name.strip_suffix(suffix)?)?)))
     };
     let undone_from = with(".cleaned").map(|(_, (base, _))| base).min();
-    let mut any = false;
-    for (name, _) in with(DELETED_SUFFIX).chain(with(".cleaned")) {
-        any = true;
-        remove(loading, name)?;
+    let is_undone = |base: Offset| undone_from.is_some_and(|from| base >= from);
+    let (undone, swaps): (Vec<_>, Vec<_>) =
+        with(".swap").map(|(name, (base, kind))| (name, base, kind)).partition(|(_, base, _)| is_undone(*base));
+    undone.iter().try_for_each(|(name, ..)| remove(loading, name))?;
+    if !undone.is_empty() {
+        // Only the `.cleaned` files tell that these were not decided, so they have to be gone first.
+        loading.disk().sync_dir(&loading.dir)?;
     }
-    let mut swaps = Vec::new();
-    for (name, (base, kind)) in with(".swap") {
-        any = true;
-        if undone_from.is_some_and(|from| base >= from) {
-            remove(loading, name)?;
-        } else {
-            swaps.push((name, base, kind));
-        }
-    }
+    let over: Vec<_> = with(DELETED_SUFFIX).chain(with(".cleaned")).map(|(name, _)| name).collect();
+    over.iter().try_for_each(|name| remove(loading, name))?;
     finish_swaps(loading, names, &swaps)?;
+    let any = !(undone.is_empty() && over.is_empty() && swaps.is_empty());
     if any {
         loading.disk().sync_dir(&loading.dir)?;
     }
