@@ -19,17 +19,20 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     thread::JoinHandle,
     time::Instant,
 };
 
-use ottla_types::Offset;
+use ottla_types::{Millis, Offset};
 use parking_lot::{Condvar, Mutex};
 
 use self::pace::Pace;
 use crate::{FlushError, Log};
+
+/// `flush.ms` where there is none.
+const NEVER: Millis = Millis(i64::MAX);
 
 /// Is called once: with the offset below which all is durable, or with why it is not.
 pub type Flushed = Box<dyn FnOnce(Result<Offset, FlushError>) + Send>;
@@ -87,6 +90,8 @@ impl FlushWaiters {
 pub(crate) struct Flusher {
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Before this time no record of any log has waited `flush.ms`, so that nobody needs to look at them.
+    due: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -127,7 +132,23 @@ impl Flusher {
             let thread = std::thread::Builder::new().name(format!("flush-{number}"));
             started.push(thread.spawn(move || queue.run())?);
         }
-        Ok(Self { queue, threads: Mutex::new(started) })
+        Ok(Self { queue, threads: Mutex::new(started), due: AtomicI64::new(NEVER.0) })
+    }
+
+    /// A record will have waited `flush.ms` at that time.
+    pub(crate) fn comes_due(&self, at: Millis) {
+        if at < NEVER {
+            self.due.fetch_min(at.0, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether a record may have waited `flush.ms` by now. Who asks then looks at all logs, and tells anew what comes due.
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
+        let due = Millis(self.due.swap(NEVER.0, Ordering::AcqRel));
+        if due > now {
+            self.comes_due(due);
+        }
+        due <= now
     }
 
     /// Calls `done` once everything below `to` is durable.

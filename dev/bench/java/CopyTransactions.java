@@ -51,32 +51,45 @@ public final class CopyTransactions {
         CopyTransactions it = new CopyTransactions(arguments);
         long full = Long.parseLong(arguments[6]);
         long warmUp = full / 3;
-        long[] times = it.copyAll(arguments[1], full, warmUp);
+        Span span = it.copyAll(arguments[1], full, warmUp);
         int rate = Integer.parseInt(arguments[7]);
         int seconds = Integer.parseInt(arguments[8]);
         double[] latencies = it.latencies(arguments[2], rate, seconds, Integer.parseInt(arguments[9]));
         System.out.printf(java.util.Locale.ROOT,
                 "{\"records\": %d, \"seconds\": %f, \"cpu_seconds\": %f, \"records_in_all\": %d, "
                         + "\"p50_ms\": %f, \"p99_ms\": %f}%n",
-                full - warmUp, times[0] / 1e9, times[1] / 1e9, full,
+                span.records(), span.nanos() / 1e9, span.cpuNanos() / 1e9, full,
                 percentile(latencies, 0.5), percentile(latencies, 0.99));
         System.exit(0);
     }
 
-    /** Wall and processor nanoseconds for everything after the records to warm up. */
-    private long[] copyAll(String input, long records, long warmUp) throws Exception {
-        long[] begin = new long[2];
-        long[] done = {0};
-        Copier copier = new Copier(input, "full");
-        copier.run(count -> {
-            done[0] += count;
-            if (begin[0] == 0 && done[0] >= warmUp) {
-                begin[0] = System.nanoTime();
-                begin[1] = cpu();
-            }
-            return done[0] < records;
+    /** What was copied by when; or between two such moments. */
+    private record Span(long records, long nanos, long cpuNanos) {
+        static Span until(long records) {
+            return new Span(records, System.nanoTime(), cpu());
+        }
+
+        Span since(Span begin) {
+            return new Span(records - begin.records, nanos - begin.nanos, cpuNanos - begin.cpuNanos);
+        }
+    }
+
+    /**
+     * From the first commit after the records to warm up to the last before the end: the transaction in which the input ends
+     * waits in vain for more.
+     */
+    private Span copyAll(String input, long records, long warmUp) throws Exception {
+        List<Span> commits = new ArrayList<>();
+        new Copier(input, "full").run(count -> {
+            long done = count + (commits.isEmpty() ? 0 : commits.get(commits.size() - 1).records());
+            commits.add(Span.until(done));
+            return done < records;
         });
-        return new long[] {System.nanoTime() - begin[0], cpu() - begin[1]};
+        List<Span> whole = commits.stream().filter(commit -> commit.records() >= warmUp && commit.records() < records).toList();
+        if (whole.size() < 2) {
+            throw new IllegalStateException("too few transactions: " + commits.size());
+        }
+        return whole.get(whole.size() - 1).since(whole.get(0));
     }
 
     /** Milliseconds from when a record was due to when it could be read in the output; as many seconds before to warm up. */

@@ -153,7 +153,7 @@ use Work::{
 };
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 72] = [
+pub(crate) const ALL: [Case; 73] = [
     case("bare-receive", Work::BareReceive),
     case("bare-sendfile", Work::BareSendfile(Blocking)),
     case("bare-sendfile-polled", Work::BareSendfile(Polling)),
@@ -199,6 +199,7 @@ pub(crate) const ALL: [Case; 72] = [
     case("consume-100b-librdkafka", Consume(Librdkafka, 100)),
     case("consume-100b-java", Consume(Java, 100)),
     case("consume-100b-bare", Consume(Bare, 100)),
+    case("consume-100b-perf", ConsumerPerf(100)),
     case("compact-1k", Compact(1024)),
     case("compact-100b", Compact(100)),
     case("partitions-10", Many(10)),

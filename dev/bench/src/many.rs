@@ -129,7 +129,8 @@ fn ready(broker: &mut Broker, partitions: u32) -> Result<f64> {
     Ok(begin.elapsed().as_secs_f64())
 }
 
-fn create(broker: &Broker, topic: &str, partitions: u32, settings: &[&str]) -> Result<Created> {
+/// Makes a topic and writes one batch to each of its partitions.
+pub(crate) fn create(broker: &Broker, topic: &str, partitions: u32, settings: &[&str]) -> Result<Created> {
     let (bootstrap, partitions) = (broker.bootstrap(), partitions.to_string());
     clients::driver("create-many", &[&[bootstrap.as_str(), topic, &partitions], settings].concat())
 }

@@ -58,7 +58,7 @@ pub(crate) struct Parameters {
     pub(crate) latency_seconds: u64,
     /// Seconds for which groups send heartbeats and commit, after all have joined.
     pub(crate) group_seconds: u64,
-    /// Records of 1 KB that are copied in transactions as fast as it goes, a third of them to warm up.
+    /// Records of 1 KB that are copied in transactions of 100 ms or less as fast as it goes, a third of them to warm up.
     pub(crate) transaction_records: u64,
     /// Records per second that are copied in transactions when latency is measured.
     pub(crate) transaction_records_per_second: u64,

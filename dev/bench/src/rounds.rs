@@ -270,15 +270,18 @@ impl Session<'_> {
         })
     }
 
-    /// The broker's CPU counts the joins too; both brokers get the same work.
+    /// A partition for each member of a group, so that every commit writes one offset. The broker's CPU counts the joins too;
+    /// both brokers get the same work.
     fn groups(&mut self, groups: u32, members: u32) -> Result<BTreeMap<&'static str, f64>> {
-        let topic = self.topic(&[])?;
-        let before = self.broker.usage()?;
-        let (partitions, seconds) = (PARTITIONS.to_string(), self.parameters.group_seconds.to_string());
-        let (groups, members) = (groups.to_string(), members.to_string());
+        self.topics += 1;
+        let topic = format!("bench-{}", self.topics);
         let bootstrap = self.broker.bootstrap();
+        many::create(&self.broker, &topic, members, &[])?;
+        let before = self.broker.usage()?;
+        let (groups, members) = (groups.to_string(), members.to_string());
+        let (partitions, seconds) = (&members, self.parameters.group_seconds.to_string());
         let commits: Commits =
-            clients::driver("groups", &[&bootstrap, &topic, &partitions, &groups, &members, &seconds])?;
+            clients::driver("groups", &[&bootstrap, &topic, partitions, &groups, &members, &seconds])?;
         let after = self.broker.usage()?;
         clients::worker(&["delete", &bootstrap, &topic], None)?;
         Ok(BTreeMap::from([
@@ -345,7 +348,9 @@ impl Session<'_> {
         let full = self.filled(size)?;
         let (input, output) = (self.topic(&[])?, self.topic(&[])?);
         let parameters = self.parameters;
-        let records = parameters.transaction_records.min(self.records(size));
+        // At long intervals more, so that there are several of them.
+        let records = parameters.transaction_records * u64::from(interval_ms.div_ceil(100));
+        let records = records.min(self.records(size));
         let (rate, seconds) = (parameters.transaction_records_per_second, parameters.transaction_seconds);
         let numbers = [PARTITIONS as u64, u64::from(interval_ms), records, rate, seconds, u64::from(size)];
         let mut arguments = vec![self.broker.bootstrap(), full, input.clone(), output.clone()];

@@ -507,6 +507,9 @@ impl LogDirs {
 
     /// Starts the flush of every opened log whose oldest record has waited `flush.ms`; how many.
     pub fn flush_due(&self, now: Millis) -> usize {
+        if !self.flusher.is_due(now) {
+            return 0;
+        }
         self.loaded_logs().iter().filter(|log| log.flush_if_due(now)).count()
     }
 

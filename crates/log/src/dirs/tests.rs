@@ -305,3 +305,43 @@ fn stray_things_in_a_directory_are_left_alone() {
     assert_eq!(fs::read_to_string(path.join("cleaner-offset-checkpoint")).unwrap(), "0\n1\nt 0 17\n");
     assert!(path.join("lost+found").exists());
 }
+
+#[test]
+fn what_waited_its_time_is_flushed_whatever_changed_meanwhile() {
+    let root = tempfile::tempdir().unwrap();
+    let config = |flush_ms| LogConfig { flush_ms, ..LogConfig::default() };
+    let open = || {
+        let settings = LogDirsConfig { flush_threads: 0, ..LogDirsConfig::default() };
+        let config = Arc::new(config(50));
+        LogDirs::open(Arc::new(StdDisk), &paths(&root, 1), &identity(1), settings, config, NOW).unwrap().0
+    };
+    let due = |dirs: &LogDirs, ms| {
+        let due = dirs.flush_due(after(ms));
+        assert_eq!(dirs.run_queued_flushes(), due);
+        due
+    };
+    let dirs = open();
+    let [early, late, never] =
+        ["early", "late", "never"].map(|topic| dirs.create(&partition(topic, 0), TOPIC, NOW).unwrap());
+    never.set_config(config(i64::MAX));
+    for log in [&early, &late, &never] {
+        append(log);
+    }
+    late.set_config(config(500));
+    assert_eq!((due(&dirs, 49), due(&dirs, 50), due(&dirs, 51)), (0, 1, 0));
+    append(&early);
+    assert_eq!(due(&dirs, 120), 1, "again after a flush");
+    late.set_config(config(200));
+    assert_eq!((due(&dirs, 199), due(&dirs, 200)), (0, 1), "the time is another one now");
+    never.set_config(config(100));
+    assert_eq!(due(&dirs, 200), 1, "there is one now");
+    append(&early);
+    drop((early, late, never, dirs)); // without a clean stop
+    let dirs = open();
+    dirs.delete(&partition("late", 0), NOW).unwrap();
+    dirs.delete(&partition("never", 0), NOW).unwrap();
+    let early = dirs.log(&partition("early", 0), NOW).unwrap();
+    assert!(early.flushed() < early.log_end());
+    assert_eq!((due(&dirs, 49), due(&dirs, 50)), (0, 1), "what was found at the start waits too");
+    assert_eq!(early.flushed(), early.log_end());
+}

@@ -204,7 +204,7 @@ impl Log {
         let end = header.next_offset();
         let unflushed = end.0.saturating_sub(self.flushed().0);
         let flush_due = unflushed >= self.config.load().flush_messages;
-        let _ = self.dirty_since.compare_exchange(-1, now.0, Ordering::AcqRel, Ordering::Relaxed);
+        self.note_dirty(now);
         Appended {
             first_offset: header.base_offset,
             last_offset: header.last_offset(),

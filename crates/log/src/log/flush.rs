@@ -82,12 +82,34 @@ impl Log {
 
     /// Flushes in the background when the oldest record that is not durable has waited `flush.ms`; whether it does.
     pub fn flush_if_due(&self, now: Millis) -> bool {
-        let since = Millis(self.dirty_since.load(Ordering::Acquire));
-        let due = since != Millis::NONE && now.since(since) >= self.config.load().flush_ms;
+        let Some(at) = self.due_at() else { return false };
+        let due = at <= now;
         if due {
             self.when_flushed(self.log_end(), Box::new(|_| ()));
+        } else {
+            self.env.flusher.comes_due(at);
         }
         due
+    }
+
+    /// When the oldest record that is not durable will have waited `flush.ms`.
+    fn due_at(&self) -> Option<Millis> {
+        let since = Millis(self.dirty_since.load(Ordering::Acquire));
+        (since != Millis::NONE).then(|| since.plus(self.config.load().flush_ms))
+    }
+
+    /// There is a record that waits since then, if none has waited longer.
+    pub(super) fn note_dirty(&self, since: Millis) {
+        if self.dirty_since.compare_exchange(Millis::NONE.0, since.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.tell_due();
+        }
+    }
+
+    /// Tells who looks at all logs when there will be something to do for this one.
+    pub(super) fn tell_due(&self) {
+        if let Some(at) = self.due_at() {
+            self.env.flusher.comes_due(at);
+        }
     }
 
     fn run_flush(&self, target: impl FnOnce() -> Offset) -> Result<Offset, FlushError> {
@@ -158,7 +180,7 @@ impl Log {
         }
         self.flushed.fetch_max(begun.to.0, Ordering::AcqRel);
         if begun.to < self.log_end() {
-            let _ = self.dirty_since.compare_exchange(-1, begun.since, Ordering::AcqRel, Ordering::Relaxed);
+            self.note_dirty(Millis(begun.since));
         }
         Ok(self.flushed())
     }

@@ -352,6 +352,7 @@ impl Loaded {
             flushing: Mutex::default(),
             flush_waiters: crate::flusher::FlushWaiters::default(),
         });
+        log.tell_due();
         if self.damage_changed {
             log.remember_damage();
         }

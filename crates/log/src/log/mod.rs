@@ -247,6 +247,7 @@ impl Log {
     /// Replaces the configuration; it holds from the next append on.
     pub fn set_config(&self, config: LogConfig) {
         self.config.store(Arc::new(config));
+        self.tell_due();
     }
 
     /// The configuration.
