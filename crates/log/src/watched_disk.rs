@@ -102,9 +102,12 @@ impl Disk for WatchedDisk {
         self.health(dir).map_or(Ok(()), |health| check(health))?;
         let mut failed = self.volume_failed.lock();
         if *failed {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, Distrusted));
+            return Err(io::Error::other(Distrusted));
         }
-        self.disk.sync_volume(dir).inspect_err(|_| *failed = true)
+        self.disk.sync_volume(dir).inspect_err(|error| {
+            *failed = true;
+            tracing::error!(directory = %dir.display(), %error, "a sync of the volume failed; there is none any more");
+        })
     }
 
     fn syncs_volume(&self, dir: &Path) -> bool {

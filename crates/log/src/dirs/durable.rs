@@ -96,12 +96,12 @@ impl LogDirs {
     fn sync_together(&self, dir: &DataDir, threads: usize, waiting: &[&Waiting]) -> bool {
         let with_epochs: Vec<_> = waiting.iter().filter(|waiting| waiting.written.has_epochs()).collect();
         for_each_parallel(threads, &with_epochs, |waiting| waiting.attempt(Log::write_epochs));
-        if !self.sync_volume_of(dir) {
+        if self.disk().sync_volume(&dir.path).is_err() {
             return false;
         }
         if !with_epochs.is_empty() {
             for_each_parallel(threads, &with_epochs, |waiting| waiting.attempt(Log::name_epochs));
-            if !self.sync_volume_of(dir) {
+            if self.disk().sync_volume(&dir.path).is_err() {
                 return false;
             }
         }
@@ -110,15 +110,5 @@ impl LogDirs {
             .filter(|waiting| waiting.is_durable())
             .for_each(|waiting| waiting.log.note_durable(&waiting.written));
         true
-    }
-
-    fn sync_volume_of(&self, dir: &DataDir) -> bool {
-        let synced = self.disk().sync_volume(&dir.path);
-        if let Err(error) = &synced
-            && error.kind() != io::ErrorKind::Unsupported
-        {
-            tracing::error!(path = %dir.path.display(), %error, "a sync of the volume failed");
-        }
-        synced.is_ok()
     }
 }
