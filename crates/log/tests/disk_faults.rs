@@ -142,6 +142,16 @@ impl<'a> Day<'a> {
         }
     }
 
+    /// From now on there is no room, and the log in A has found out.
+    fn fill(&mut self, disk: &SimDisk) {
+        let used = (1 << 40) - ottla_disk::Disk::space(disk, Path::new("/a")).unwrap().usable;
+        disk.set_space(used);
+        while self.known[0].refused == 0 {
+            self.append(0, 0); // in what is left of the last page
+        }
+        assert_eq!((self.dirs.full_directories(), self.dirs.offline_directories()), (1, 0));
+    }
+
     fn batch(&mut self, at: usize, step: u64) -> CheckedBatch {
         let producer = ProducerIdAndEpoch { id: ProducerId(4), epoch: ProducerEpoch(0) };
         match step % 6 {
@@ -304,13 +314,7 @@ fn a_disk_without_any_room_serves_and_makes_room() {
     let mut day = Day::new(&dirs);
     dirs.look_after_space(); // the reserves
     day.work(STEPS);
-    let used = (1 << 40) - ottla_disk::Disk::space(&disk, Path::new("/a")).unwrap().usable;
-    disk.set_space(used);
-    day.append(0, 0);
-    while day.known[0].refused == 0 {
-        day.append(0, 0); // in what is left of the last page
-    }
-    assert_eq!((dirs.full_directories(), dirs.offline_directories()), (1, 0));
+    day.fill(&disk);
     assert_eq!(read(&day.logs[0]), day.known[0].after_start());
     let before = day.logs[0].segment_bases().len();
     let config = LogConfig { retention_bytes: Some(1), ..(*day.logs[0].config()).clone() };
@@ -323,4 +327,26 @@ fn a_disk_without_any_room_serves_and_makes_room() {
     let refused = day.known[0].refused;
     day.append(0, 0);
     assert_eq!(day.known[0].refused, refused);
+}
+
+#[test]
+fn a_disk_without_any_room_lets_deleted_records_go() {
+    let disk = prepare();
+    let dirs = open(&disk);
+    let mut day = Day::new(&dirs);
+    dirs.look_after_space(); // the reserves
+    day.work(STEPS);
+    day.logs[0].roll(NOW).unwrap();
+    day.fill(&disk);
+    let before = day.logs[0].segment_bases().len();
+    let to = *day.logs[0].segment_bases().last().unwrap();
+    day.logs[0].delete_records(to).unwrap();
+    assert!(dirs.remove_old_segments(NOW).unwrap() > 0, "where the log begins could be stored");
+    dirs.remove_due(NOW).unwrap();
+    assert!(day.logs[0].segment_bases().len() < before);
+    drop(day);
+    drop(dirs);
+    let dirs = open(&disk.kill());
+    let log = dirs.open_assigned(&partition(0), TOPIC, assigned(0), NOW).unwrap();
+    assert_eq!(log.log_start(), to);
 }

@@ -4,7 +4,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Barrier},
 };
 
 use ottla_log::{
@@ -21,6 +21,9 @@ const NOW: Millis = Millis(1_700_000_000_000);
 const TOPIC: Uuid = Uuid([7; 16]);
 const A: Uuid = Uuid([1; 16]);
 const B: Uuid = Uuid([2; 16]);
+/// How many moves follow each other, and how many records are appended while each of them ends.
+const MOVES: u64 = 20;
+const MEANWHILE: u64 = 40;
 
 fn try_open(disk: &SimDisk) -> Option<LogDirs> {
     let identity = Identity { cluster_id: "c".to_owned(), node_id: BrokerId(1), new_directory_ids: vec![A, B] };
@@ -231,4 +234,45 @@ fn a_move_is_given_up_by_one_to_where_the_partition_is() {
     assert!(dirs.moves().is_empty());
     dirs.remove_due(NOW).unwrap();
     assert!(ottla_disk::Disk::list(&disk, Path::new("/b")).unwrap().iter().all(|entry| !entry.is_dir));
+}
+
+/// Appends without a flush, to whichever log is used; offsets and values.
+fn append_some(dirs: &LogDirs, values: std::ops::Range<u64>) -> Vec<(i64, u8)> {
+    let append = |value: u64| {
+        let mut builder = BatchBuilder::new();
+        builder.append(NOW, None, Some(&[value as u8; 150]));
+        let batch = builder.build_checked().unwrap();
+        loop {
+            let log = dirs.open_assigned(&partition(), TOPIC, Assigned { directory: A, is_new: false }, NOW).unwrap();
+            // One that a move has closed meanwhile takes nothing.
+            if let Ok(appended) = log.append(&batch, LeaderEpoch(2), Origin::Client, NOW) {
+                return (appended.first_offset.0, value as u8);
+            }
+        }
+    };
+    values.map(append).collect()
+}
+
+#[test]
+fn what_is_appended_while_a_move_ends_is_in_the_log_that_is_used_then() {
+    let disk = prepare();
+    let dirs = try_open(&disk).unwrap();
+    let mut expected = values(&use_log(&dirs, A));
+    for (round, to) in (0..MOVES).zip(["/b", "/a"].into_iter().cycle()) {
+        assert!(dirs.begin_move(&partition(), Path::new(to), NOW).unwrap());
+        while dirs.advance_move(&partition(), NOW).unwrap().state != MoveState::CaughtUp {}
+        let together = Barrier::new(2);
+        let appended = std::thread::scope(|scope| {
+            let appending = scope.spawn(|| {
+                together.wait();
+                append_some(&dirs, round * MEANWHILE..(round + 1) * MEANWHILE)
+            });
+            together.wait();
+            dirs.finish_move(&partition(), NOW).unwrap();
+            appending.join().unwrap()
+        });
+        expected.extend(appended);
+        dirs.remove_due(NOW).unwrap();
+    }
+    assert_eq!(values(&use_log(&dirs, A)), expected);
 }
