@@ -59,6 +59,8 @@ pub(crate) enum BatchError {
     Batch(#[from] ottla_records::BatchError),
     #[error(transparent)]
     Records(#[from] RecordError),
+    #[error("there is no batch where offset {0} should be")]
+    Unreadable(Offset),
 }
 
 /// One batch of `records`, part of a transaction of `transaction` where that is given. What a coordinator decided is written
@@ -89,21 +91,32 @@ pub(super) enum Entry<R> {
 }
 
 /// Walks all of `log`.
+///
+/// # Errors
+/// Some of it cannot be read, or is damaged, which the log knows from then on. What `each` was told is not all of it.
 pub(super) fn walk<R: StoredRecord>(log: &Log, mut each: impl FnMut(Entry<R>)) -> Result<(), BatchError> {
     let mut from = log.log_start();
+    // What is known to be damaged need not be come to first, which may take long.
+    if let Some(damage) = log.damages().into_iter().find(|damage| damage.next > from) {
+        log.read(damage.first.max(from), 0, true, ReadBound::LogEnd)?;
+    }
     while from < log.log_end() {
         let read = log.read(from, READ_BYTES, true, ReadBound::LogEnd)?;
-        let Some(slice) = read.records else { break };
+        let Some(slice) = read.records else { break }; // compaction left nothing behind
         let bytes = slice.read()?;
         let before = from;
         for batch in Batches::new(&bytes) {
             let Ok(batch) = batch else { break }; // the last one may be cut off
-            batch.verify_crc()?;
+            if let Err(error) = batch.verify_crc() {
+                log.doubt(from)?;
+                log.read(from, 0, true, ReadBound::LogEnd)?; // which says it better
+                return Err(error.into());
+            }
             entries(&batch, from, &mut each)?;
             from = from.max(batch.header().last_offset().plus(1));
         }
         if from == before {
-            break;
+            return Err(BatchError::Unreadable(from));
         }
     }
     Ok(())

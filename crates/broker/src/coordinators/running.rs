@@ -39,6 +39,8 @@ pub(super) struct Running<S: Shard> {
     has_enough_replicas: AtomicBool,
     /// Whether the shard was thrown away and nobody has loaded it since.
     lost: AtomicBool,
+    /// Whether it could not be loaded, and nobody has succeeded since.
+    failed: AtomicBool,
 }
 
 struct State<S: Shard> {
@@ -115,6 +117,7 @@ where
             deadline: AtomicI64::new(NEVER),
             has_enough_replicas: AtomicBool::new(true),
             lost: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -125,8 +128,14 @@ where
     /// Fills `shard` from the log and takes it into service. To be called where blocking is allowed.
     ///
     /// # Errors
-    /// The log cannot be read; nothing is in service then.
-    pub(super) fn load(self: &Arc<Self>, mut shard: S, now: Millis, image: &MetadataImage) -> Result<(), LoadError> {
+    /// The log cannot be read, or takes not what the shard has to write; nothing is in service then.
+    pub(super) fn load(self: &Arc<Self>, shard: S, now: Millis, image: &MetadataImage) -> Result<(), LoadError> {
+        let loaded = self.fill(shard, now, image);
+        self.failed.store(loaded.is_err(), Ordering::Release);
+        loaded
+    }
+
+    fn fill(self: &Arc<Self>, mut shard: S, now: Millis, image: &MetadataImage) -> Result<(), LoadError> {
         let log = self.partition.leader_log(LeaderEpoch::UNKNOWN)?;
         // Without a shard in service nothing is appended meanwhile.
         walk::<S::Record>(&log, |entry| match entry {
@@ -140,6 +149,10 @@ where
         self.lost.store(false, Ordering::Release);
         // What a shard decides on its own is part of no transaction, so no producer's state can forbid it.
         let after = self.carry_out(&mut state, now, decision, Verification::Off).unwrap_or(After::Nothing);
+        if state.shard.is_none() {
+            self.lost.store(false, Ordering::Release); // whoever loads it is told, and tries again
+            return Err(LoadError::NotTaken);
+        }
         drop(state);
         self.follow_up(after);
         Ok(())
@@ -157,6 +170,16 @@ where
     /// Whether the shard was thrown away; true once, for whoever loads it again.
     pub(super) fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::AcqRel)
+    }
+
+    /// What whoever asks is told where there is no shard in service. One that cannot be loaded may stay away for long, so that,
+    /// as with Kafka, clients look for the coordinator elsewhere; a member whose heartbeat is answered believes in its group.
+    fn absent(&self) -> ErrorCode {
+        if self.failed.load(Ordering::Acquire) {
+            ErrorCode::NotCoordinator
+        } else {
+            ErrorCode::CoordinatorLoadInProgress
+        }
     }
 
     /// Looks at the live shard.
@@ -192,7 +215,7 @@ where
         }
         let (sender, receiver) = oneshot::channel();
         self.drive(verification, |state| {
-            let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;
+            let shard = state.shard.as_mut().ok_or_else(|| self.absent())?;
             let ticket = Ticket(state.tickets);
             state.tickets += 1;
             state.waiting.insert(ticket, sender);
@@ -207,7 +230,7 @@ where
     pub(super) fn tell(self: &Arc<Self>, now: Millis, decide: impl FnOnce(&mut S) -> Decision<S::Record, S::Reply>) {
         // A shard that is not in service learns it from the log.
         let _ = self.drive(Verification::Off, |state| {
-            let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;
+            let shard = state.shard.as_mut().ok_or_else(|| self.absent())?;
             Ok((now, decide(shard)))
         });
     }
@@ -218,13 +241,13 @@ where
         self.has_enough_replicas.load(Ordering::Acquire) && !is_full()
     }
 
-    /// When time has to be passed next; at once where the shard was lost, and not at all while nothing can be written.
+    /// When time has to be passed next; at once where the shard was lost, and otherwise not while nothing can be written.
     pub(super) fn deadline(&self) -> Option<Millis> {
+        if self.lost.load(Ordering::Acquire) {
+            return Some(Millis(0)); // what was committed can be read on a full disk too
+        }
         if !self.can_write() {
             return None;
-        }
-        if self.lost.load(Ordering::Acquire) {
-            return Some(Millis(0));
         }
         let at = self.deadline.load(Ordering::Acquire);
         (at != NEVER).then_some(Millis(at))
@@ -243,7 +266,7 @@ where
     /// The shard is not in service, or the producer has a newer epoch.
     pub(super) fn verify(&self, ask: &ToVerify, now: Millis) -> Result<Verification, ErrorCode> {
         if !self.is_loaded() {
-            return Err(ErrorCode::CoordinatorLoadInProgress);
+            return Err(self.absent());
         }
         let log = self.partition.leader_log(LeaderEpoch::UNKNOWN).map_err(|_| ErrorCode::NotCoordinator)?;
         log.verify(ask, now).map_err(|error| producer_error_code(&error))
@@ -261,7 +284,7 @@ where
     ) -> Result<oneshot::Receiver<()>, ErrorCode> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state.lock();
-        let shard = state.shard.as_mut().ok_or(ErrorCode::CoordinatorLoadInProgress)?;
+        let shard = state.shard.as_mut().ok_or_else(|| self.absent())?;
         let appended = match self.append_marker(marker, now) {
             Ok(appended) => {
                 shard.end_transaction(marker.producer, marker.outcome);
@@ -443,4 +466,7 @@ pub(super) enum LoadError {
     /// What is in it.
     #[error(transparent)]
     Log(#[from] BatchError),
+    /// It takes nothing.
+    #[error("what follows from what it holds could not be written")]
+    NotTaken,
 }

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::replicas::{Marker, Replicas};
 
-/// How long until a shard that could not be loaded is tried again.
+/// How long until a shard that could not be loaded is tried again, if there is not room before.
 const RELOAD: Duration = Duration::from_secs(10);
 /// Longest sleep between looks at deadlines.
 const LOOK_MS: i64 = 60_000;
@@ -57,6 +57,8 @@ pub(crate) struct Shards<S: Shard> {
     image: ArcSwap<MetadataImage>,
     shards: RwLock<BTreeMap<PartitionIndex, Arc<Running<S>>>>,
     woken: Notify,
+    /// There is room on a disk that had none.
+    room: Notify,
     /// A shard came into service.
     loaded: Notify,
     /// Until when [`Shards::run_timers`] sleeps.
@@ -88,6 +90,7 @@ where
             image: ArcSwap::default(),
             shards: RwLock::default(),
             woken: Notify::new(),
+            room: Notify::new(),
             loaded: Notify::new(),
             sleeps_until: AtomicI64::new(i64::MAX),
             closed: AtomicBool::new(false),
@@ -221,6 +224,7 @@ where
     /// What could not be written can be now: there is room on a disk.
     pub(crate) fn room_again(&self) {
         self.woken.notify_one();
+        self.room.notify_waiters();
     }
 
     /// The broker stops: nobody waits any longer, nothing is written any more.
@@ -317,7 +321,7 @@ where
                     Ok(Ok(())) => shards.woken.notify_one(),
                     Ok(Err(error)) => {
                         tracing::error!(partition = %shard.partition().id, %error, "a coordinator's partition cannot be loaded");
-                        tokio::time::sleep(RELOAD).await;
+                        let _ = tokio::time::timeout(RELOAD, shards.room.notified()).await;
                     }
                     Err(error) => {
                         tracing::error!(partition = %shard.partition().id, %error, "loading a coordinator's partition failed");

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // a test may
 
+mod disks;
+
 use std::{path::PathBuf, sync::Arc};
 
 use ottla_config::{BrokerConfig, TopicConfig};

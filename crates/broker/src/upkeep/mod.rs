@@ -17,7 +17,11 @@ use ottla_log::LogDirs;
 use ottla_types::Millis;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{net::Connections, node::Node};
+use crate::{
+    coordinators::{Groups, Transactions},
+    net::Connections,
+    node::Node,
+};
 
 /// How often there is a look at what is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -35,7 +39,7 @@ pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
         ticks.tick().await;
         let now = node.clock.now();
         connections.end_idle(now);
-        let dirs = Arc::clone(&node.dirs);
+        let looking = Arc::clone(&node);
         let checkpoint = now.since(checkpointed) >= checkpoint_ms;
         if checkpoint {
             checkpointed = now;
@@ -45,21 +49,24 @@ pub(crate) async fn run(node: Arc<Node>, connections: Arc<Connections>) {
             expired = now;
         }
         let look = move || {
-            let room = dirs.look_after_space();
-            look_after_logs(&dirs, now, checkpoint);
+            let Node { dirs, groups, transactions, .. } = &*looking;
+            look_after_space(dirs, groups, transactions);
+            look_after_logs(dirs, now, checkpoint);
             if expire {
                 dirs.expire_producers(now, expiration_ms);
             }
-            room
         };
-        match tokio::task::spawn_blocking(look).await {
-            Ok(false) => {}
-            Ok(true) => {
-                node.groups.room_again();
-                node.transactions.room_again();
-            }
-            Err(error) => tracing::error!(%error, "upkeep of the logs failed"),
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
+            tracing::error!(%error, "upkeep of the logs failed");
         }
+    }
+}
+
+/// Coordinators wait while nothing can be written, and are told when there is room again.
+pub(crate) fn look_after_space(dirs: &LogDirs, groups: &Groups, transactions: &Transactions) {
+    if dirs.look_after_space() {
+        groups.room_again();
+        transactions.room_again();
     }
 }
 

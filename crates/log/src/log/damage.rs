@@ -17,7 +17,7 @@ use crate::{
     checkpoint::damage::write,
     cleaner::Pace,
     damage::check::{Frame, Looked, Reader, look_through, sound_before},
-    segment::Segment,
+    segment::{Segment, walk::WalkError},
 };
 
 /// The caller of a look is not told of every small batch.
@@ -111,13 +111,34 @@ impl Log {
         }
     }
 
+    /// For one who saw by a checksum that the batch that holds `offset`, or the first one behind it, is not what was written:
+    /// looks closely at it, and marks what is damaged. Whether anything is known now that was not.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn doubt(&self, offset: Offset) -> io::Result<bool> {
+        let segments = self.segments.load_full();
+        let first = segments.partition_point(|segment| segment.base() <= offset).saturating_sub(1);
+        for segment in &segments[first..] {
+            let position = match segment.find_batch(offset) {
+                Ok(None) => continue,
+                Ok(Some(found)) => found.position,
+                Err(WalkError::Bad { position, .. }) => position,
+                Err(WalkError::Io(error)) => return Err(error),
+            };
+            return self.examine(segment, position, FoundBy::Read);
+        }
+        Ok(false)
+    }
+
     /// Finds out what is damaged around a place that somebody could not read; whether anything is known now that was not.
     ///
     /// # Errors
     /// As the file system says.
     pub(super) fn examine(&self, segment: &Arc<Segment>, position: u64, by: FoundBy) -> io::Result<bool> {
+        let size = segment.size()?; // before the log end: what is appended meanwhile does not lie behind it
         let Some((upper, is_last)) = self.upper_of(segment) else { return Ok(false) };
-        let (file, size, anchors) = (segment.file()?, segment.size()?, segment.anchors()?);
+        let (file, anchors) = (segment.file()?, segment.anchors()?);
         let frame = Frame { segment: segment.base(), upper, anchors: &anchors };
         let mut reader = Reader::new(&*file, size);
         let at_end = position >= size && !is_last;
