@@ -75,6 +75,7 @@ fn settings() -> Settings {
 }
 
 /// A shard, its log, and who asked it what.
+#[derive(Clone)]
 struct World {
     shard: GroupShard,
     now: Millis,
