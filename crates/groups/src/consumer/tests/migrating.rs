@@ -47,7 +47,7 @@ pub(super) fn subscription(topics: &[&str], owned: &[(&str, &[i32])]) -> Bytes {
     bytes(&message, 3)
 }
 
-fn assignment(partitions: &[(&str, &[i32])], user_data: Option<&'static [u8]>) -> Bytes {
+pub(super) fn assignment(partitions: &[(&str, &[i32])], user_data: Option<&'static [u8]>) -> Bytes {
     let assigned = partitions.iter().map(|(topic, partitions)| consumer_protocol_assignment::TopicPartition {
         topic: (*topic).to_owned(),
         partitions: partitions.to_vec(),
@@ -78,9 +78,9 @@ pub(super) fn join_request(member: &str, topics: &[&str], owned: &[(&str, &[i32]
 }
 
 impl World {
-    fn classic_ask(&mut self, request: JoinGroupRequest) -> Ticket {
+    pub(super) fn classic_ask(&mut self, request: JoinGroupRequest) -> Ticket {
         let client = Client { id: "old".to_owned(), host: "/127.0.0.1".to_owned() };
-        let fresh = Uuid([self.asked as u8 + 1; 16]);
+        let fresh = Uuid([(self.asked % 0xff) as u8 + 1; 16]);
         self.ask(GroupRequest::Join { version: 9, client, fresh, request })
     }
 
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    pub(super) fn classic_join(&mut self, request: JoinGroupRequest) -> JoinGroupResponse {
+    fn classic_join(&mut self, request: JoinGroupRequest) -> JoinGroupResponse {
         let ticket = self.classic_ask(request);
         self.joined(ticket)
     }
@@ -103,7 +103,15 @@ impl World {
         self.classic_join(join_request(&promised.member_id, topics, &[]))
     }
 
-    pub(super) fn sync(&mut self, member: &str, generation: i32, given: &[(&str, Bytes)]) -> SyncGroupResponse {
+    fn sync(&mut self, member: &str, generation: i32, given: &[(&str, Bytes)]) -> SyncGroupResponse {
+        let ticket = self.sync_ask(member, generation, given);
+        match self.replies.remove(&ticket) {
+            Some(GroupReply::Sync(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn sync_ask(&mut self, member: &str, generation: i32, given: &[(&str, Bytes)]) -> Ticket {
         let given = given.iter().map(|(member, assignment)| SyncGroupRequestAssignment {
             member_id: (*member).to_owned(),
             assignment: assignment.clone(),
@@ -117,11 +125,7 @@ impl World {
             assignments: given.collect(),
             ..SyncGroupRequest::default()
         };
-        let ticket = self.ask(GroupRequest::Sync { version: 5, request });
-        match self.replies.remove(&ticket) {
-            Some(GroupReply::Sync(response)) => response,
-            other => panic!("{other:?}"),
-        }
+        self.ask(GroupRequest::Sync { version: 5, request })
     }
 
     pub(super) fn classic_beat(&mut self, member: &str, generation: i32) -> i16 {

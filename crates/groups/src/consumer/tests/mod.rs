@@ -72,6 +72,7 @@ fn settings() -> Settings {
 }
 
 /// A shard, its log, the topics there are, and who was answered what.
+#[derive(Clone)]
 struct World {
     shard: GroupShard,
     image: MetadataImage,

@@ -1,15 +1,22 @@
-//! Classic members in the random schedules: they join with what they own, fetch, and join again when they are told to.
+//! Classic members in the random schedules: they join with what they own, fetch, and join again when they are told to. Where
+//! none of the others is left they are a classic group, and one of them assigns.
 
-use ottla_wire::messages::leave_group_request::MemberIdentity;
+use bytes::Bytes;
+use ottla_wire::messages::{
+    join_group_response::{JoinGroupResponse, JoinGroupResponseMember},
+    leave_group_request::MemberIdentity,
+    sync_group_response::SyncGroupResponse,
+};
 use proptest::prelude::*;
 
 use super::{
-    migrating::join_request,
+    migrating::{assignment, join_request},
     schedules::{Owned, Schedule, names},
     *,
 };
 use crate::consumer::protocol;
 
+#[derive(Clone)]
 pub(super) struct Old {
     /// Empty before it was given one.
     pub(super) id: String,
@@ -21,6 +28,10 @@ pub(super) struct Old {
     must_join: bool,
     /// It joined, and works on with what it owns until it has fetched.
     must_sync: bool,
+    /// Those whom it assigns to.
+    leads: Vec<JoinGroupResponseMember>,
+    /// A request that is parked.
+    asked: Option<Ticket>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,14 +57,26 @@ impl Old {
     }
 }
 
+impl World {
+    /// The partitions of topics that are there.
+    pub(super) fn read(&self, assignment: &Bytes) -> Owned {
+        let assignment = protocol::assignment(assignment).unwrap();
+        let mut partitions = Owned::new();
+        for of in assignment.assigned_partitions {
+            let Some(topic) = self.image.topic(&of.topic) else { continue };
+            partitions.extend(of.partitions.into_iter().map(|partition| (topic.id, partition)));
+        }
+        partitions
+    }
+}
+
 impl Schedule {
     pub(super) fn run_old(&mut self, op: &OldOp) {
         let count = self.olds.len();
         match *op {
             OldOp::Join { topics, is_eager } if count < 3 => {
-                let (id, owned) = (String::new(), Owned::new());
-                let topics = names(topics);
-                self.olds.push(Old { id, topics, is_eager, generation: 0, owned, must_join: true, must_sync: false });
+                let (topics, is_eager) = (names(topics), is_eager || self.may_go_down());
+                self.olds.push(Old::new(topics, is_eager));
                 self.beat_old(count, false);
             }
             OldOp::Beat { who, is_lost } if count > 0 => self.beat_old(who % count, is_lost),
@@ -69,10 +92,18 @@ impl Schedule {
     }
 
     pub(super) fn beat_old(&mut self, who: usize, is_lost: bool) {
-        // With nobody there it would make a classic group, which is another story.
-        if self.world.shard.consumer(GROUP).is_none_or(ConsumerGroup::is_empty) {
-            self.olds[who].start_over();
-            return;
+        let group = self.world.shard.groups.get(GROUP);
+        let may_join = match group {
+            Some(Group::Consumer(group)) => !group.is_empty(),
+            // A classic group that never was another one is another story.
+            Some(Group::Classic(_)) => self.may_go_down(),
+            None => false,
+        };
+        if !may_join {
+            return self.olds[who].start_over();
+        }
+        if let Some(ticket) = self.olds[who].asked {
+            return self.hear_old(who, ticket, is_lost);
         }
         if self.olds[who].must_join {
             return self.join_old(who, is_lost);
@@ -95,25 +126,57 @@ impl Schedule {
             old.owned.clear();
         }
         let request = self.request_of(who);
-        let joined = self.world.classic_join(request);
+        let ticket = self.world.classic_ask(request);
+        self.hear_old(who, ticket, is_lost);
+    }
+
+    fn sync_old(&mut self, who: usize) {
+        let old = &self.olds[who];
+        let given = self.distribute(&old.leads);
+        let given: Vec<_> = given.iter().map(|(id, given)| (id.as_str(), given.clone())).collect();
+        let (id, generation) = (old.id.clone(), old.generation);
+        let ticket = self.world.sync_ask(&id, generation, &given);
+        self.hear_old(who, ticket, false);
+    }
+
+    /// The answer, or that there is none yet.
+    fn hear_old(&mut self, who: usize, ticket: Ticket, is_lost: bool) {
         self.sync();
+        let reply = self.world.replies.remove(&ticket);
+        self.olds[who].asked = reply.is_none().then_some(ticket);
+        match reply {
+            Some(GroupReply::Join(joined)) => self.hear_join(who, joined, is_lost),
+            Some(GroupReply::Sync(synced)) => self.hear_sync(who, &synced),
+            None => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hear_join(&mut self, who: usize, joined: JoinGroupResponse, is_lost: bool) {
         match joined.error_code {
-            0 if is_lost => return,
             0 => {}
+            27 => return,
             79 => {
                 self.olds[who].id = joined.member_id;
                 return;
             }
             _ => return self.olds[who].start_over(),
         }
+        // The generation of a classic group is in the log once its work is.
+        if self.world.shard.consumer(GROUP).is_some() {
+            self.tell(&joined.member_id, joined.generation_id, None);
+        } else {
+            self.told.remove(&joined.member_id);
+        }
+        if is_lost {
+            return;
+        }
         let old = &mut self.olds[who];
-        (old.id, old.generation) = (joined.member_id, joined.generation_id);
+        (old.id, old.generation, old.leads) = (joined.member_id, joined.generation_id, joined.members);
         (old.must_join, old.must_sync) = (false, true);
     }
 
-    fn sync_old(&mut self, who: usize) {
-        let (id, generation) = (self.olds[who].id.clone(), self.olds[who].generation);
-        let synced = self.world.sync(&id, generation, &[]);
+    fn hear_sync(&mut self, who: usize, synced: &SyncGroupResponse) {
         match synced.error_code {
             0 => {}
             27 => {
@@ -122,17 +185,35 @@ impl Schedule {
             }
             _ => return self.olds[who].start_over(),
         }
-        let assignment = protocol::assignment(&synced.assignment).unwrap();
-        let mut assigned = Owned::new();
-        for topic in assignment.assigned_partitions {
-            let id = self.world.id(&topic.topic);
-            assigned.extend(topic.partitions.into_iter().map(|partition| (id, partition)));
-        }
+        let assigned = self.world.read(&synced.assignment);
+        let (id, generation) = (self.olds[who].id.clone(), self.olds[who].generation);
+        self.tell(&id, generation, Some(assigned.clone()));
         let old = &mut self.olds[who];
         // What it dropped, it says by joining again.
         old.must_join = !old.owned.is_subset(&assigned);
         old.must_sync = false;
         old.owned = assigned;
+    }
+
+    /// What a leader gives to whom: each partition to one of those who want its topic.
+    fn distribute(&self, members: &[JoinGroupResponseMember]) -> Vec<(String, Bytes)> {
+        let mut given: BTreeMap<&str, BTreeMap<&str, Vec<i32>>> = BTreeMap::new();
+        for topic in self.world.image.topics() {
+            let wants = |member: &&JoinGroupResponseMember| {
+                let subscription = protocol::subscription(&member.metadata).unwrap();
+                subscription.topics.iter().any(|name| name == topic.name.as_str())
+            };
+            let wanting: Vec<_> = members.iter().filter(wants).collect();
+            for (at, (partition, _)) in topic.partitions.iter().enumerate().filter(|_| !wanting.is_empty()) {
+                let member = wanting[at % wanting.len()];
+                given.entry(&member.member_id).or_default().entry(topic.name.as_str()).or_default().push(partition.0);
+            }
+        }
+        let as_sent = |(id, topics): (&str, BTreeMap<&str, Vec<i32>>)| {
+            let topics: Vec<_> = topics.iter().map(|(topic, partitions)| (*topic, partitions.as_slice())).collect();
+            (id.to_owned(), assignment(&topics, None))
+        };
+        given.into_iter().map(as_sent).collect()
     }
 
     fn request_of(&self, who: usize) -> ottla_wire::messages::join_group_request::JoinGroupRequest {
@@ -152,8 +233,28 @@ impl Schedule {
 }
 
 impl Old {
+    fn new(topics: Vec<String>, is_eager: bool) -> Self {
+        Self {
+            id: String::new(),
+            topics,
+            is_eager,
+            generation: 0,
+            owned: Owned::new(),
+            must_join: true,
+            must_sync: false,
+            leads: Vec::new(),
+            asked: None,
+        }
+    }
+
     fn start_over(&mut self) {
         (self.id, self.generation, self.must_join, self.must_sync) = (String::new(), 0, true, false);
+        (self.leads, self.asked) = (Vec::new(), None);
         self.owned.clear();
+    }
+
+    /// Its connection broke.
+    pub(super) fn give_up(&mut self) {
+        self.asked = None;
     }
 }

@@ -14,6 +14,7 @@ const ROUNDS_TO_CONVERGE: usize = 40;
 
 pub(super) type Owned = BTreeSet<(Uuid, i32)>;
 
+#[derive(Clone)]
 struct Consumer {
     id: String,
     instance: Option<String>,
@@ -79,7 +80,20 @@ enum Op {
         topic: usize,
     },
     Restart,
+    /// A restart before what was decided of all this is in the log: nobody was answered.
+    Unwritten {
+        ops: Vec<Op>,
+    },
     Old(OldOp),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        60 => op(),
+        1 => Just(Op::Restart),
+        2 => prop::collection::vec(op(), 1..5).prop_map(|ops| Op::Unwritten { ops }),
+    ];
+    prop::collection::vec(op, 1..80)
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -101,32 +115,40 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (topic.clone(), 1..5).prop_map(|(topic, partitions)| Op::Create { topic, partitions }),
         1 => (topic.clone(), 1..3).prop_map(|(topic, by)| Op::Grow { topic, by }),
         1 => topic.prop_map(|topic| Op::Delete { topic }),
-        1 => Just(Op::Restart),
         20 => super::olds::op().prop_map(Op::Old),
     ]
 }
 
+#[derive(Clone)]
 pub(super) struct Schedule {
+    policy: MigrationPolicy,
     pub(super) world: World,
     consumers: Vec<Consumer>,
     pub(super) olds: Vec<Old>,
     made: usize,
     epochs: (i32, i32),
     member_epochs: BTreeMap<String, i32>,
+    /// The epoch that each member was last told, and what it was then told to work on.
+    pub(super) told: BTreeMap<String, (i32, Option<Owned>)>,
 }
 
 impl Schedule {
-    fn new() -> Self {
-        // Which keeps classic members here once they are.
-        let mut world = World::with(|settings| settings.consumer_migration_policy = MigrationPolicy::Upgrade);
+    fn new(policy: MigrationPolicy) -> Self {
+        let mut world = World::with(|settings| settings.consumer_migration_policy = policy);
         world.replays_always = false;
         world.create("a", 4);
         world.create("b", 1);
         let (consumers, olds) = (Vec::new(), Vec::new());
-        let mut schedule = Self { world, consumers, olds, made: 0, epochs: (0, 0), member_epochs: BTreeMap::new() };
+        let (epochs, member_epochs, told) = ((0, 0), BTreeMap::new(), BTreeMap::new());
+        let mut schedule = Self { policy, world, consumers, olds, made: 0, epochs, member_epochs, told };
         schedule.join(3, false, false, false);
         schedule.run_old(&OldOp::Join { topics: 3, is_eager: false });
         schedule
+    }
+
+    /// Whether classic members may become a classic group.
+    pub(super) fn may_go_down(&self) -> bool {
+        self.policy == MigrationPolicy::Bidirectional
     }
 
     fn run(&mut self, op: &Op) {
@@ -145,10 +167,16 @@ impl Schedule {
             Op::Delete { topic } if self.world.image.topic(TOPICS[topic]).is_some() => self.world.delete(TOPICS[topic]),
             Op::Create { .. } | Op::Delete { .. } => {}
             Op::Old(ref op) => self.run_old(op),
-            Op::Restart => {
-                self.world.restart();
-                // Requests that were under way went down with the connections.
-                self.consumers.iter_mut().for_each(|consumer| consumer.sent.clear());
+            Op::Restart => self.restart(),
+            Op::Unwritten { ref ops } => {
+                let mut before = self.clone();
+                ops.iter().for_each(|op| self.run(op));
+                let Self { made, world: World { now, asked, topics_made, .. }, .. } = *self;
+                before.made = made;
+                let image = self.world.image.clone();
+                before.world = World { now, asked, topics_made, image, ..before.world };
+                *self = before;
+                self.restart();
             }
             Op::Beat { who, .. }
             | Op::Drop { who }
@@ -165,6 +193,60 @@ impl Schedule {
         self.check();
     }
 
+    /// The next coordinator says what members were told.
+    fn restart(&mut self) {
+        self.sync();
+        self.world.restart();
+        // Requests that were under way went down with the connections.
+        self.world.replies.clear();
+        self.consumers.iter_mut().for_each(|consumer| consumer.sent.clear());
+        self.olds.iter_mut().for_each(Old::give_up);
+        if let Some(Group::Classic(group)) = self.world.shard.groups.get(GROUP) {
+            // A generation without its work is not in the log.
+            self.epochs = (group.generation, group.generation);
+        }
+        for (id, (epoch, told)) in &self.told {
+            let (now, assigned) = match &self.world.shard.groups[GROUP] {
+                Group::Consumer(group) => {
+                    let member = &group.members[id];
+                    let of = |(topic, partitions): (&Uuid, &BTreeMap<i32, i32>)| {
+                        partitions.keys().map(|partition| (*topic, *partition)).collect::<Vec<_>>()
+                    };
+                    assert_eq!(member.epoch, *epoch, "{id} in {group:#?}");
+                    (member.epoch, member.assigned.iter().flat_map(of).collect())
+                }
+                Group::Classic(group) => {
+                    let member = group.members.get(id).unwrap();
+                    assert!(group.generation >= *epoch, "{id} was in {epoch} of {group:#?}");
+                    (group.generation, self.world.read(&member.assignment))
+                }
+            };
+            let is_there = |(topic, _): &(Uuid, i32)| self.world.image.topic_by_id(*topic).is_some();
+            let told = told.as_ref().map(|told| told.iter().copied().filter(is_there).collect::<Owned>());
+            let assigned: Owned = assigned.into_iter().filter(is_there).collect();
+            assert!(now > *epoch || told.is_none_or(|told| told == assigned), "{id} was told of other partitions");
+        }
+    }
+
+    /// A member was told where it is.
+    pub(super) fn tell(&mut self, id: &str, epoch: i32, assignment: Option<Owned>) {
+        if epoch < 0 {
+            self.told.remove(id);
+        } else {
+            self.told.insert(id.to_owned(), (epoch, assignment));
+        }
+    }
+
+    fn send(&mut self, request: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+        let id = request.member_id.clone();
+        let response = self.world.send(request);
+        if response.error_code == 0 {
+            let known = self.told.get(&id).and_then(|(_, known)| known.clone());
+            self.tell(&id, response.member_epoch, assignment_of(&response).or(known));
+        }
+        response
+    }
+
     fn run_of(&mut self, who: usize, op: &Op) {
         match *op {
             Op::Beat { reports, is_lost, .. } => self.beat(who, reports, is_lost),
@@ -176,14 +258,14 @@ impl Schedule {
             }
             Op::Leave { .. } => {
                 let consumer = self.consumers.remove(who);
-                self.world.send(consumer.request(-1));
+                self.send(consumer.request(-1));
             }
             Op::Crash { .. } => {
                 self.consumers.remove(who);
             }
             Op::Bounce { .. } if self.consumers[who].instance.is_some() => {
                 let consumer = self.consumers.remove(who);
-                self.world.send(consumer.request(-2));
+                self.send(consumer.request(-2));
                 self.made += 1;
                 let id = format!("m{}", self.made);
                 let (owned, assignment, sent) = (Owned::new(), Owned::new(), Vec::new());
@@ -223,7 +305,7 @@ impl Schedule {
         } else if reports {
             request.topic_partitions = Some(to_partitions(&consumer.owned));
         }
-        let response = self.world.send(request.clone());
+        let response = self.send(request.clone());
         self.sync();
         let consumer = &mut self.consumers[who];
         if response.error_code == 0 {
@@ -243,27 +325,51 @@ impl Schedule {
         let old: Vec<_> =
             consumer.sent.iter().filter(|sent| (1..newest).contains(&sent.member_epoch)).cloned().collect();
         if newest == consumer.epoch && !old.is_empty() {
-            self.world.send(old[which % old.len()].clone());
+            self.send(old[which % old.len()].clone());
         }
     }
 
     /// Whoever was put out hears nothing of it, but its own session ends as well.
     pub(super) fn sync(&mut self) {
-        let Some(group) = self.world.shard.consumer(GROUP) else { return };
-        for old in self.olds.iter_mut().filter(|old| !group.members.contains_key(&old.id)) {
+        let Some(group) = self.world.shard.groups.get(GROUP) else { return };
+        let is_in = |id: &str| match group {
+            Group::Consumer(group) => group.members.contains_key(id),
+            Group::Classic(group) => group.members.contains(id),
+        };
+        self.told.retain(|id, _| is_in(id));
+        for old in self.olds.iter_mut().filter(|old| !is_in(&old.id)) {
             old.owned.clear();
         }
-        for consumer in &mut self.consumers {
-            if !group.members.contains_key(&consumer.id) {
-                consumer.owned.clear();
-                consumer.assignment.clear();
-            }
+        for consumer in self.consumers.iter_mut().filter(|consumer| !is_in(&consumer.id)) {
+            consumer.owned.clear();
+            consumer.assignment.clear();
         }
     }
 
     fn check(&mut self) {
         self.sync();
-        let Some(group) = self.world.shard.consumer(GROUP) else { return };
+        let mut owned = Owned::new();
+        for partition in self.owned() {
+            assert!(owned.insert(partition), "{partition:?} is in the hands of two");
+        }
+        let group = match self.world.shard.groups.get(GROUP) {
+            Some(Group::Consumer(group)) => group,
+            Some(Group::Classic(group)) => {
+                let generation = group.generation;
+                // Who has not joined the newest one has only an older one in the log.
+                self.told.retain(|_, (epoch, _)| *epoch == generation);
+                // An empty one gives way to a group that begins anew.
+                if group.is_empty() {
+                    self.epochs = (0, 0);
+                    self.member_epochs.clear();
+                } else {
+                    assert!(generation >= self.epochs.0, "{generation} after {:?}", self.epochs);
+                    self.epochs = (generation, generation);
+                }
+                return;
+            }
+            None => return,
+        };
         let mut taken = Owned::new();
         for member in group.members.values() {
             for held in [&member.assigned, &member.revoking] {
@@ -274,10 +380,6 @@ impl Schedule {
                     }
                 }
             }
-        }
-        let mut owned = Owned::new();
-        for partition in self.owned() {
-            assert!(owned.insert(partition), "{partition:?} is in the hands of two");
         }
         let epochs = (group.epoch, group.target_epoch);
         assert!(epochs.0 >= self.epochs.0 && epochs.1 >= self.epochs.1, "{epochs:?} after {:?}", self.epochs);
@@ -355,12 +457,9 @@ impl Consumer {
         }
         self.says_all = false;
         self.epoch = response.member_epoch;
-        if let Some(assignment) = &response.assignment {
-            let of = |topic: &ottla_wire::messages::consumer_group_heartbeat_response::TopicPartitions| {
-                topic.partitions.iter().map(|partition| (topic.topic_id, *partition)).collect::<Vec<_>>()
-            };
-            self.assignment = assignment.topic_partitions.iter().flat_map(of).collect();
-            self.owned.extend(self.assignment.iter().copied());
+        if let Some(assignment) = assignment_of(response) {
+            self.owned.extend(assignment.iter().copied());
+            self.assignment = assignment;
         }
     }
 
@@ -372,6 +471,15 @@ impl Consumer {
         let matched = |pattern: &String| pattern.contains(topic);
         self.topics.iter().any(|name| name == topic) || self.pattern.as_ref().is_some_and(matched)
     }
+}
+
+fn assignment_of(response: &ConsumerGroupHeartbeatResponse) -> Option<Owned> {
+    let topics = &response.assignment.as_ref()?.topic_partitions;
+    let mut assignment = Owned::new();
+    for topic in topics {
+        assignment.extend(topic.partitions.iter().map(|partition| (topic.topic_id, *partition)));
+    }
+    Some(assignment)
 }
 
 pub(super) fn names(mask: u8) -> Vec<String> {
@@ -387,16 +495,29 @@ fn to_partitions(owned: &Owned) -> Vec<TopicPartitions> {
     topics.into_iter().map(|(topic_id, partitions)| TopicPartitions { topic_id, partitions }).collect()
 }
 
+fn play(policy: MigrationPolicy, ops: &[Op]) {
+    let mut schedule = Schedule::new(policy);
+    ops.iter().for_each(|op| schedule.run(op));
+    schedule.converge();
+    schedule.world.check_replay();
+}
+
 proptest! {
     #![proptest_config(crate::schedules(600))]
 
+    /// Classic members stay in the consumer group once they are there.
     #[test]
-    fn nobody_gets_what_another_has_and_all_is_read_in_the_end(ops in prop::collection::vec(op(), 1..80)) {
-        let mut schedule = Schedule::new();
-        for op in &ops {
-            schedule.run(op);
-        }
-        schedule.converge();
-        schedule.world.check_replay();
+    fn nobody_gets_what_another_has_and_all_is_read_in_the_end(ops in ops()) {
+        play(MigrationPolicy::Upgrade, &ops);
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::schedules(300))]
+
+    /// The group becomes a classic one when only classic members are left, and a consumer group again when another comes.
+    #[test]
+    fn up_and_down_nobody_gets_what_another_has(ops in ops()) {
+        play(MigrationPolicy::Bidirectional, &ops);
     }
 }
