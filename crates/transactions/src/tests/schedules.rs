@@ -9,17 +9,50 @@ const IDS: [&str; 2] = ["t", "u"];
 
 #[derive(Clone, Debug)]
 enum Event {
-    Init { id: usize, expects: bool },
-    Add { id: usize, late: usize, version: i16, partition: u8, verify: bool },
-    End { id: usize, late: usize, version: i16, commit: bool },
+    Init {
+        id: usize,
+        expects: bool,
+    },
+    Add {
+        id: usize,
+        late: usize,
+        version: i16,
+        partition: u8,
+        verify: bool,
+    },
+    End {
+        id: usize,
+        late: usize,
+        version: i16,
+        commit: bool,
+    },
     Take,
-    Written { late: usize, part: bool },
-    Pass { millis: i64 },
-    Exhaust { id: usize },
+    Written {
+        late: usize,
+        part: bool,
+    },
+    Pass {
+        millis: i64,
+    },
+    Exhaust {
+        id: usize,
+    },
     Crash,
+    /// A crash before what was decided of all this is in the log: nobody was answered.
+    Unwritten {
+        events: Vec<Event>,
+    },
 }
 
 fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        30 => event(),
+        1 => Just(Event::Crash),
+        1 => vec(event(), 1..5).prop_map(|events| Event::Unwritten { events }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
     let id = 0..IDS.len();
     let late = prop_oneof![5 => Just(0_usize), 1 => 1..4_usize];
     prop_oneof![
@@ -33,12 +66,11 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (1..200_000_i64).prop_map(|millis| Event::Pass { millis }),
         1 => Just(Event::Pass { millis: i64::from(FORGET_AFTER_MS) + i64::from(FORGET_EVERY_MS) }),
         1 => id.prop_map(|id| Event::Exhaust { id }),
-        1 => Just(Event::Crash),
     ]
 }
 
 /// What clients know, newest last.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Known {
     producers: [Vec<ProducerIdAndEpoch>; 2],
     orders: Vec<MarkerOrder>,
@@ -119,6 +151,14 @@ fn happen(world: &mut World, known: &mut Known, event: &Event) {
             world.shard.replay(Offset(world.log.len() as i64), None, record);
         }
         Event::Crash => world.crash(),
+        Event::Unwritten { ref events } => {
+            let (mut before, mut untold) = (world.clone(), known.clone());
+            events.iter().for_each(|event| happen(world, known, event));
+            (before.now, before.asked, before.fresh) = (world.now, world.asked, world.fresh);
+            std::mem::swap(world, &mut before);
+            std::mem::swap(known, &mut untold);
+            world.crash();
+        }
     }
     let woken: Vec<_> = world.replies.keys().copied().collect();
     for ticket in woken {
