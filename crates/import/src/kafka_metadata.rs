@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use ottla_log::files::{FileKind, parse_file_name};
 use ottla_records::{BatchError, BatchRef, RecordError, records_of};
-use ottla_types::Uuid;
+use ottla_types::{LeaderEpoch, Millis, Uuid};
 use ottla_wire::{
     MetadataFrame, MetadataRecordError,
     messages::{
@@ -118,6 +118,10 @@ pub(crate) struct KafkaMetadata {
     pub(crate) zk_migration: i8,
     /// Where the log is torn: what follows was never whole.
     pub(crate) torn: Option<(PathBuf, usize)>,
+    /// What comes next is appended here.
+    pub(crate) active: Option<PathBuf>,
+    /// Epoch of the quorum and time of the last batch.
+    pub(crate) last: (LeaderEpoch, Millis),
 }
 
 /// Reads the log in `dir`; `clean` says that Kafka was stopped cleanly.
@@ -136,12 +140,14 @@ pub(crate) fn read(dir: &Path, clean: bool) -> Result<KafkaMetadata, MetadataErr
             return Err(MetadataError::SnapshotEnds { path });
         }
         reading.metadata.end = end.0;
+        reading.metadata.last.0 = LeaderEpoch(end.1);
     }
     let segments: Vec<_> =
         names.iter().filter(|name| matches!(parse_file_name(name), Some((_, FileKind::Log)))).collect();
     for (at, name) in segments.iter().enumerate() {
         let from = reading.metadata.end;
         reading.file(&dir.join(name), Some(from), !clean && at + 1 == segments.len())?;
+        reading.metadata.active = Some(dir.join(name));
     }
     Ok(reading.metadata)
 }
@@ -196,6 +202,7 @@ impl Reading {
                 }
                 self.batch(path, position, &batch, from.max(self.metadata.end))?;
                 self.metadata.end = header.next_offset().0;
+                self.metadata.last = (header.partition_leader_epoch, header.max_timestamp);
             } else if from.is_none() {
                 footer |= self.batch(path, position, &batch, 0)?;
             }

@@ -7,6 +7,7 @@
 
 mod convert;
 mod directories;
+mod give_back;
 mod kafka_metadata;
 mod report;
 mod take_over;
@@ -20,6 +21,7 @@ use ottla_types::BrokerId;
 pub use self::{
     convert::Unsuitable,
     directories::DirectoryError,
+    give_back::{GivenBack, give_back},
     kafka_metadata::MetadataError,
     report::{Note, Report},
     take_over::{MARKER, Step},
@@ -78,6 +80,12 @@ pub enum ImportError {
     /// There is something else.
     #[error("{path} is not empty, and no import was begun there", path = path.display())]
     NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// On the way back.
+    #[error("{path} was not stopped cleanly; start it once more and stop it with SIGTERM", path = path.display())]
+    NotStopped {
         /// The directory.
         path: PathBuf,
     },

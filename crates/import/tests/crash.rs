@@ -11,14 +11,14 @@ use std::{
 
 use bytes::BytesMut;
 use ottla_controller::FeatureRange;
-use ottla_import::{ImportError, MARKER, Note, Outcome, Request, Step, Unsuitable, import};
+use ottla_import::{GivenBack, ImportError, MARKER, Note, Outcome, Request, Step, Unsuitable, give_back, import};
 use ottla_records::BatchBuilder;
 use ottla_types::{Millis, Offset, Uuid};
 use ottla_wire::{
     Message, MetadataFrame, Segment, Writer,
     messages::{
         BeginTransactionRecord, ConfigRecord, EndTransactionRecord, FeatureLevelRecord, PartitionChangeRecord,
-        PartitionRecord, TopicRecord, UserScramCredentialRecord,
+        PartitionRecord, ProducerIdsRecord, TopicRecord, UserScramCredentialRecord,
     },
 };
 
@@ -348,4 +348,57 @@ fn what_is_not_carried_over_is_named() {
         assert!(notes.contains(word), "{word}: {notes}");
     }
     assert_eq!(report.configs, 1, "{notes}");
+}
+
+/// The leader epochs that Kafka's metadata has for both partitions, and where it has producer ids go on.
+fn told(dir: &Path) -> (Vec<i32>, i64) {
+    let look = dir.with_extension("look");
+    // Without what the logs say of their epochs.
+    (0..2).for_each(|index| fs::remove_file(dir.join(format!("orders-{index}/leader-epoch-checkpoint"))).unwrap());
+    import(&request(dir, &look), &mut |_| Ok(())).unwrap();
+    let image = ottla_quorum::look::image(&look.join("__ottla_metadata")).unwrap();
+    let topic = image.topic_by_id(TOPIC).unwrap();
+    let epochs = topic.partitions.iter().map(|(_, partition)| partition.leader_epoch.0).collect();
+    (epochs, image.next_producer_id())
+}
+
+#[test]
+fn kafka_is_told_the_epochs_and_producer_ids_that_ottla_came_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("kafka");
+    let ids = record(15, 0, &ProducerIdsRecord { broker_id: 1, broker_epoch: 1, next_producer_id: 1000 });
+    kafka(&dir, &[sound(), batch(4, &[ids])].concat());
+    import(&request(&dir, &dir), &mut |_| Ok(())).unwrap();
+    // Kafka knows of epoch 3 and no producer ids, Ottla of epoch 5, which for one partition is nowhere else.
+    let log = dir.join("__cluster_metadata-0/00000000000000000000.log");
+    fs::write(&log, sound()).unwrap();
+    fs::write(dir.join("orders-1/leader-epoch-checkpoint"), b"0\n1\n3 0\n").unwrap();
+    let given = give_back(std::slice::from_ref(&dir)).unwrap();
+    assert_eq!(given, given_once(&dir));
+    let (before, after) = (sound(), fs::read(&log).unwrap());
+    assert!(after.starts_with(&before));
+    let again = give_back(std::slice::from_ref(&dir)).unwrap();
+    assert_eq!((again.raised, again.next_producer_id), (0, None));
+    assert_eq!(fs::read(&log).unwrap(), after);
+    // What a crash left of it counts for nothing, and is written over.
+    for torn in [before.len() + 1, after.len() - 1] {
+        fs::write(&log, &after[..torn]).unwrap();
+        assert_eq!(give_back(std::slice::from_ref(&dir)).unwrap(), given_once(&dir), "torn at {torn}");
+        assert_eq!(fs::read(&log).unwrap(), after, "torn at {torn}");
+    }
+    fs::remove_dir_all(dir.join("__ottla_metadata")).unwrap();
+    assert_eq!(told(&dir), (vec![5, 5], 1000));
+}
+
+fn given_once(dir: &Path) -> GivenBack {
+    GivenBack { raised: 2, next_producer_id: Some(1000), metadata: Some(dir.join("__ottla_metadata")) }
+}
+
+#[test]
+fn a_broker_that_was_killed_gives_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    kafka(folder.path(), &sound());
+    fs::remove_file(folder.path().join(".kafka_cleanshutdown")).unwrap();
+    let error = give_back(&[folder.path().to_owned()]).unwrap_err();
+    assert!(matches!(error, ImportError::NotStopped { .. }), "{error}");
 }

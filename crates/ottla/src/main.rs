@@ -1,6 +1,7 @@
 //! The `ottla` binary: one program for every job.
 
 mod dump_log;
+mod export_kafka;
 mod import_kafka;
 mod serve;
 
@@ -26,6 +27,7 @@ enum Command {
     Serve(serve::ServeArguments),
     DumpLog(dump_log::DumpLogArguments),
     ImportKafka(import_kafka::ImportKafkaArguments),
+    ExportKafka(export_kafka::ExportKafkaArguments),
 }
 
 fn main() -> ExitCode {
@@ -33,5 +35,6 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::DumpLog(arguments) => dump_log::run(&arguments),
         Command::ImportKafka(arguments) => import_kafka::run(&arguments),
+        Command::ExportKafka(arguments) => export_kafka::run(&arguments),
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Invariants: whatever the bytes are, a look never panics and reads on behind what is damaged, where anything follows.
 
+use std::{fs, io, path::Path};
+
 use openraft::EntryPayload;
-use ottla_controller::{MetadataRecord, decode_batch};
+use ottla_controller::{MetadataImage, MetadataRecord, decode_batch};
 
 use crate::{
     FormatError,
@@ -113,6 +115,35 @@ pub fn look(file: MetadataFile, bytes: &[u8]) -> Vec<(u64, Result<Piece, LookErr
         }
     }
     found
+}
+
+/// The metadata that the log in `dir` holds, of a quorum of one: there all that is in it counts.
+///
+/// # Errors
+/// The file system's, or what is damaged.
+pub fn image(dir: &Path) -> io::Result<MetadataImage> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.sort();
+    let of = |kind| names.iter().filter(move |name| MetadataFile::of_name(name) == Some(kind));
+    let files = of(MetadataFile::Snapshot).next_back().into_iter().map(|name| (MetadataFile::Snapshot, name));
+    let mut image = MetadataImage::default();
+    for (file, name) in files.chain(of(MetadataFile::Log).map(|name| (MetadataFile::Log, name))) {
+        let mut last = image.version();
+        for (_, piece) in look(file, &fs::read(dir.join(name))?) {
+            let (version, records) = match piece.map_err(io::Error::other)? {
+                Piece::SnapshotHead(id, ..) => (id.index, Vec::new()),
+                Piece::SnapshotRecords(records) => (last, records),
+                Piece::Changes(id, records) if id.index > last => (id.index, records),
+                _ => continue,
+            };
+            last = version;
+            image = image.apply(&records, version).map_err(io::Error::other)?.0;
+        }
+    }
+    Ok(image)
 }
 
 fn piece(file: MetadataFile, first: bool, body: &[u8]) -> Result<Piece, FormatError> {

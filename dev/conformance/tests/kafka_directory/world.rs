@@ -43,6 +43,11 @@ impl World {
         import(from, to)
     }
 
+    /// Prepares Kafka's directories for Kafka.
+    pub(crate) fn export(&self) -> Result<Output> {
+        Ok(program(&self.binary).args(["export-kafka", "--data-dir", &joined(&self.directories)]).output()?)
+    }
+
     /// `ottla serve` on Kafka's directories ends with these words, and changes nothing.
     pub(crate) fn not_served(&self, words: &str) -> Result<()> {
         not_served(&self.directories, words)

@@ -210,19 +210,41 @@ pub(crate) fn go_on(bootstrap: &str) -> Result<()> {
     let records = rust_client::consume(bootstrap, TRANSACTED, 0, Offset::Beginning, 4)?;
     let values: Vec<_> = records.iter().filter_map(|record| record.value.as_deref()).collect();
     ensure!(values == [&b"one"[..], b"two", b"three", b"decided"], "{values:?}");
-    let producer: ThreadedProducer<DefaultProducerContext> = config(bootstrap, &[]).create()?;
-    let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(CODECS[0]).partition(0).payload(FROM_OTTLA);
-    producer.send(record).map_err(|(error, _)| error)?;
-    producer.flush(PATIENCE)?;
+    produce_one(bootstrap, FROM_OTTLA)?;
     commit_offsets(bootstrap, &[("snappy", 0, 11)])?;
     is_from_ottla(bootstrap)
 }
 
-/// The broker of before has what was written meanwhile, and goes on.
-pub(crate) fn go_back(bootstrap: &str) -> Result<()> {
+/// One record of a producer that is new to the broker.
+fn produce_one(bootstrap: &str, value: &[u8]) -> Result<()> {
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        config(bootstrap, &[("enable.idempotence", "true")]).create()?;
+    let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(CODECS[0]).partition(0).payload(value);
+    producer.send(record).map_err(|(error, _)| error)?;
+    Ok(producer.flush(PATIENCE)?)
+}
+
+/// Another transaction, whose marker bears the epoch of its coordinator.
+pub(crate) fn once_more(bootstrap: &str) -> Result<()> {
+    let again = Transactional::start(bootstrap, "open")?;
+    again.begin(TRANSACTED, &["once more"])?;
+    again.commit()
+}
+
+/// The broker of before has what was written meanwhile, among it `more` transactions, and goes on: the same id commits another, and a
+/// new producer is not taken for one that the other broker served.
+pub(crate) fn go_back(bootstrap: &str, more: usize) -> Result<()> {
     is_from_ottla(bootstrap)?;
-    let records = rust_client::consume(bootstrap, TRANSACTED, 0, Offset::Beginning, 4)?;
-    ensure!(records[3].value.as_deref() == Some(b"decided"), "{:?}", records[3]);
+    produce_one(bootstrap, b"from Kafka")?;
+    let records = rust_client::consume(bootstrap, CODECS[0], 0, Offset::Offset(RECORDS as i64 + 1), 1)?;
+    ensure!(records[0].value.as_deref() == Some(b"from Kafka"), "{:?}", records[0]);
+    let again = Transactional::start(bootstrap, "open")?;
+    again.begin(TRANSACTED, &["back"])?;
+    again.commit()?;
+    let records = rust_client::consume(bootstrap, TRANSACTED, 0, Offset::Beginning, 5 + more)?;
+    let values: Vec<_> = records[3..].iter().filter_map(|record| record.value.as_deref()).collect();
+    let expected = [&[&b"decided"[..]][..], &vec![&b"once more"[..]; more], &[b"back"]].concat();
+    ensure!(values == expected, "{values:?}");
     produce(bootstrap, CODECS[0], "none", 0..10)
 }
 
