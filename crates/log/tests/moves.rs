@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)] // a test
 
 use std::{
+    io::IoSlice,
     path::{Path, PathBuf},
     sync::{Arc, Barrier},
 };
 
+use ottla_disk::{Disk, OpenMode};
 use ottla_log::{
     Assigned, Identity, Known, Log, LogConfig, LogDirs, LogDirsConfig, LogState, MoveError, MoveProgress, MoveState,
     Origin, ReadBound,
@@ -233,7 +235,7 @@ fn a_move_is_given_up_by_one_to_where_the_partition_is() {
     dirs.delete(&partition(), NOW).unwrap();
     assert!(dirs.moves().is_empty());
     dirs.remove_due(NOW).unwrap();
-    assert!(ottla_disk::Disk::list(&disk, Path::new("/b")).unwrap().iter().all(|entry| !entry.is_dir));
+    assert!(Disk::list(&disk, Path::new("/b")).unwrap().iter().all(|entry| !entry.is_dir));
 }
 
 /// Appends without a flush, to whichever log is used; offsets and values.
@@ -275,4 +277,47 @@ fn what_is_appended_while_a_move_ends_is_in_the_log_that_is_used_then() {
         dirs.remove_due(NOW).unwrap();
     }
     assert_eq!(values(&use_log(&dirs, A)), expected);
+}
+
+/// Changes of the disk that it takes to end one of `count` moves that go on at the same time.
+fn changes_to_finish_one_of(count: i32) -> u64 {
+    let disk = SimDisk::new(1);
+    let dirs = try_open(&disk).unwrap();
+    let partition = |index| TopicPartition { partition: PartitionIndex(index), ..partition() };
+    for index in 0..count {
+        let new = Assigned { directory: A, is_new: true };
+        let log = dirs.open_assigned(&partition(index), TOPIC, new, NOW).unwrap();
+        (0..30).for_each(|value| assert!(append(&log, value)));
+        assert!(dirs.begin_move(&partition(index), Path::new("/b"), NOW).unwrap());
+        while dirs.advance_move(&partition(index), NOW).unwrap().state != MoveState::CaughtUp {}
+    }
+    let before = disk.mutations();
+    dirs.finish_move(&partition(0), NOW).unwrap();
+    disk.mutations() - before
+}
+
+#[test]
+fn a_move_costs_the_same_however_many_others_there_are() {
+    assert_eq!(changes_to_finish_one_of(16), changes_to_finish_one_of(1));
+}
+
+#[test]
+fn a_partition_owes_nothing_to_one_of_its_name_that_was_moved_away() {
+    let disk = prepare();
+    let dirs = try_open(&disk).unwrap();
+    use_log(&dirs, A);
+    assert!(dirs.begin_move(&partition(), Path::new("/b"), NOW).unwrap());
+    while dirs.advance_move(&partition(), NOW).unwrap().state != MoveState::CaughtUp {}
+    dirs.finish_move(&partition(), NOW).unwrap();
+    dirs.delete(&partition(), NOW).unwrap();
+    let (topic, new) = (Uuid([8; 16]), Assigned { directory: A, is_new: true });
+    assert!(append(&dirs.open_assigned(&partition(), topic, new, NOW).unwrap(), 1));
+    drop(dirs);
+    let disk = disk.kill();
+    let active = Disk::open(&disk, Path::new("/a/t-0/00000000000000000000.log"), OpenMode::Write).unwrap();
+    let end = active.len().unwrap();
+    active.write_all_at(&mut [IoSlice::new(&[0; 90])], end).unwrap(); // a torn end
+    let dirs = try_open(&disk).unwrap();
+    let log = dirs.open_assigned(&partition(), topic, Assigned { directory: A, is_new: false }, NOW).unwrap();
+    assert_eq!((log.log_end(), log.damages()), (Offset(1), Vec::new()));
 }

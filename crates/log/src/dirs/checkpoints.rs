@@ -37,12 +37,56 @@ impl LogDirs {
 
     /// The same for one directory, number `at`.
     pub(super) fn checkpoint_dir(&self, at: usize, dir: &DataDir) -> io::Result<()> {
-        let outdated = std::mem::take(&mut *dir.outdated.lock());
-        let stored = self.store_checkpoints(at, dir);
-        if stored.is_err() {
-            dir.outdated.lock().extend(outdated);
+        rewrite(dir, || self.store_checkpoints(at, dir))
+    }
+
+    /// Stores recovery point and log start of a copy that is about to become the partition, in directory number `at`. Of the
+    /// others it stores what it can without a look at their files, so that a move costs the same however many there are.
+    pub(super) fn checkpoint_copy(&self, at: usize, copy: &Arc<Log>) -> io::Result<()> {
+        let dir = &self.dirs[at];
+        rewrite(dir, || {
+            let _one_at_a_time = dir.checkpointing.lock();
+            let point = self.with_reserve(dir, || {
+                let mut waiting = Vec::new();
+                let point = write_side_files(copy, &mut waiting)?;
+                self.sync_side_files(at, waiting)?;
+                Ok(point)
+            })?;
+            let (mut points, mut starts) = self.stored_already(at);
+            points.retain(|(partition, _)| partition != copy.partition());
+            points.push((copy.partition().clone(), point));
+            starts.retain(|(_, start)| *start > Offset::ZERO);
+            let mut stored = dir.stored.lock();
+            let Stored { recovery_points, log_starts, .. } = &mut *stored;
+            self.store(dir, OffsetCheckpoint::RecoveryPoint, points, recovery_points)?;
+            self.store(dir, OffsetCheckpoint::LogStart, starts, log_starts)
+        })
+    }
+
+    /// Recovery points that are stored, and log starts, of partitions and of copies; one of a copy may be lower.
+    fn stored_already(&self, at: usize) -> (Entries, Entries) {
+        let (mut points, mut starts) = (Entries::new(), Entries::new());
+        let mut add = |partition: &TopicPartition, point: Offset, start: Offset| {
+            points.push((partition.clone(), point));
+            starts.push((partition.clone(), start));
+        };
+        for slot in self.slots_in(at) {
+            match slot.loaded() {
+                Some(log) => add(slot.partition(), log.recovery_point().min(log.flushed()), log.log_start()),
+                None => add(slot.partition(), slot.start().recovery_point, slot.start().log_start),
+            }
         }
-        stored
+        for (partition, log) in self.copies_to_come(at) {
+            add(&partition, log.recovery_point(), log.log_start());
+        }
+        (points, starts)
+    }
+
+    /// Copies in directory number `at` that are not the partition yet.
+    fn copies_to_come(&self, at: usize) -> Vec<(TopicPartition, Arc<Log>)> {
+        let is_here = |partition: &TopicPartition| self.slot(partition).is_some_and(|slot| slot.dir_index() == at);
+        let copies = self.copies_in(at).into_iter().map(|(partition, log, _)| (partition, log));
+        copies.filter(|(partition, log)| !is_here(partition) && log.is_online()).collect()
     }
 
     fn store_checkpoints(&self, at: usize, dir: &DataDir) -> io::Result<()> {
@@ -196,11 +240,7 @@ impl LogDirs {
     fn gather_copies(&self, at: usize) -> io::Result<(Entries, Entries)> {
         let (mut points, mut starts) = (Entries::new(), Entries::new());
         let mut waiting = Vec::new();
-        for (partition, log, _) in self.copies_in(at) {
-            let is_here = self.slot(&partition).is_some_and(|slot| slot.dir_index() == at);
-            if is_here || !log.is_online() {
-                continue;
-            }
+        for (partition, log) in self.copies_to_come(at) {
             points.push((partition.clone(), write_side_files(&log, &mut waiting)?));
             if log.log_start() > Offset::ZERO {
                 starts.push((partition, log.log_start()));
@@ -247,6 +287,16 @@ impl LogDirs {
     pub(super) fn slots_in(&self, at: usize) -> Vec<Arc<Slot>> {
         self.partitions.read().values().filter(|slot| slot.dir_index() == at).cloned().collect()
     }
+}
+
+/// Runs what writes the checkpoints of `dir` anew. They speak of no partition then that is gone.
+fn rewrite(dir: &DataDir, run: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let outdated = std::mem::take(&mut *dir.outdated.lock());
+    let stored = run();
+    if stored.is_err() {
+        dir.outdated.lock().extend(outdated);
+    }
+    stored
 }
 
 /// The recovery point of `log` once what is added to `waiting` is durable.

@@ -197,18 +197,17 @@ impl LogDirs {
         copy.log.flush().map_err(io::Error::other)?; // most of it while others append
         // A log whose beginning is missing without a word of it was damaged.
         copy.log.raise_log_start(source.log_start())?;
-        self.checkpoint_dir(copy.to, &self.dirs[copy.to])?;
+        self.checkpoint_copy(copy.to, &copy.log)?;
         let new = source.hand_over(|producers| {
             let new = self.swap(&source, &slot, &copy, now)?;
             new.take_over_producers(std::mem::take(producers)); // with what is known of transactions that may begin
             Ok(new)
         })?;
         self.moving.lock().remove(partition);
-        self.dirs[slot.dir_index()].partitions.fetch_sub(1, Ordering::AcqRel);
+        let before = &self.dirs[slot.dir_index()];
+        before.partitions.fetch_sub(1, Ordering::AcqRel);
         self.dirs[copy.to].partitions.fetch_add(1, Ordering::AcqRel);
-        if let Err(error) = self.checkpoint() {
-            tracing::warn!(%partition, %error, "no checkpoint after a move");
-        }
+        before.outdated.lock().insert(partition.clone());
         Ok(new)
     }
 
