@@ -45,11 +45,13 @@ pub enum Kind {
     ProcessedTwice,
     /// A group is past an input that has no output.
     PassedOver,
+    /// A client was given an error that says nothing: whether it may try again, it cannot know.
+    UnknownError,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::LostWrite,
         Kind::Unseen,
         Kind::Duplicate,
@@ -70,6 +72,7 @@ impl Kind {
         Kind::AbortedOffset,
         Kind::ProcessedTwice,
         Kind::PassedOver,
+        Kind::UnknownError,
     ];
 
     /// The name in reports.
@@ -95,6 +98,7 @@ impl Kind {
             Kind::AbortedOffset => "aborted-offset",
             Kind::ProcessedTwice => "processed-twice",
             Kind::PassedOver => "passed-over",
+            Kind::UnknownError => "unknown-error",
         }
     }
 }

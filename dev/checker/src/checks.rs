@@ -17,6 +17,7 @@ mod precommitted_read;
 mod processing;
 mod reading;
 mod torn_transaction;
+mod unknown_error;
 mod unseen;
 
 /// Looks for one kind of fault.
@@ -28,7 +29,7 @@ pub struct Checker {
 }
 
 /// All there are.
-pub const ALL: [Checker; 13] = [
+pub const ALL: [Checker; 14] = [
     Checker { name: "lost_write", run: lost_write::run },
     Checker { name: "unseen", run: unseen::run },
     Checker { name: "duplicate", run: duplicate::run },
@@ -42,6 +43,7 @@ pub const ALL: [Checker; 13] = [
     Checker { name: "nonmonotonic_send", run: nonmonotonic_send::run },
     Checker { name: "offsets", run: offsets::run },
     Checker { name: "processing", run: processing::run },
+    Checker { name: "unknown_error", run: unknown_error::run },
 ];
 
 /// Everything that is wrong with a history; nothing when nothing is.

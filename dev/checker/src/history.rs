@@ -20,7 +20,7 @@
 //! | `assigned KEY …`, `revoked KEY …` | it did |
 //! | `fetched GROUP KEY=OFFSET …` | the group's offsets, as the coordinator knows them |
 //! | `drained KEY …` | all writers had ended, and the process has read these keys to their very end |
-//! | `note …` | for people |
+//! | `note …` | for people, to the end of the line; errors that clients were given are looked at |
 //!
 //! Invariant: an operation without an end may have happened, unless it is a transaction that nobody asked to commit.
 
@@ -138,6 +138,17 @@ pub struct Operation {
     pub steps: Vec<Step>,
 }
 
+/// What a process said for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Who.
+    pub process: Process,
+    /// When.
+    pub time: u64,
+    /// In its words.
+    pub text: String,
+}
+
 /// All operations, in the order in which they began.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
@@ -145,6 +156,8 @@ pub struct History {
     pub processes: Vec<String>,
     /// What they did.
     pub operations: Vec<Operation>,
+    /// What they noted, and when.
+    pub notes: Vec<Note>,
 }
 
 impl History {

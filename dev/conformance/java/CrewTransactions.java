@@ -50,6 +50,8 @@ final class CrewTransactions implements AutoCloseable {
         producer.send(new ProducerRecord<>(to.topic(), to.partition(), null, value), (metadata, error) -> {
             if (error == null && metadata.hasOffset()) {
                 role.say("acked " + CrewRole.key(to) + " " + value + " @" + metadata.offset());
+            } else if (error != null) {
+                role.say("note refused " + error.getClass().getName());
             }
         });
     }

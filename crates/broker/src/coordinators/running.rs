@@ -15,7 +15,7 @@ use std::{
 use ottla_controller::MetadataImage;
 use ottla_coordinator::{Decision, Outcome, Shard, Ticket};
 use ottla_log::{AppendError, Appended, Log, Origin, ToVerify, Verification};
-use ottla_records::ControlType;
+use ottla_records::{BuildError, ControlType};
 use ottla_types::{Compression, ErrorCode, LeaderEpoch, Millis, Offset, ProducerIdAndEpoch};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -79,18 +79,22 @@ enum AppendFailed {
 
 impl AppendFailed {
     /// What whoever asked for it is told, as Kafka's group coordinator says it: where it may help, clients look for the
-    /// coordinator again.
+    /// coordinator again. Where it does not, Kafka has UNKNOWN_SERVER_ERROR, which no producer is to see.
     fn code(&self) -> ErrorCode {
         match self {
             Self::NotEnoughReplicas => ErrorCode::CoordinatorNotAvailable,
+            Self::Batch(BatchError::Encode(_) | BatchError::Build(BuildError::TooLarge(_)))
+            | Self::Append(AppendError::LargerThanSegment { .. }) => ErrorCode::RecordListTooLarge,
+            Self::Append(AppendError::Producer(error)) => producer_error_code(error),
             Self::Unavailable(_)
+            | Self::Batch(_)
             | Self::Append(
-                AppendError::Full | AppendError::NotOnline(_) | AppendError::Io(_) | AppendError::WentOffline(_),
+                AppendError::Full
+                | AppendError::NotOnline(_)
+                | AppendError::Io(_)
+                | AppendError::WentOffline(_)
+                | AppendError::OffsetOrder { .. },
             ) => ErrorCode::NotCoordinator,
-            Self::Batch(_)
-            | Self::Append(
-                AppendError::LargerThanSegment { .. } | AppendError::Producer(_) | AppendError::OffsetOrder { .. },
-            ) => ErrorCode::UnknownServerError,
         }
     }
 }

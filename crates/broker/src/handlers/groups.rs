@@ -17,7 +17,7 @@ pub(super) fn picked<T>(
 ) -> Result<T, ErrorCode> {
     match reply? {
         GroupReply::Refused(code) => Err(code),
-        reply => pick(reply).ok_or(ErrorCode::UnknownServerError),
+        reply => pick(reply).ok_or(ErrorCode::CoordinatorNotAvailable),
     }
 }
 

@@ -25,7 +25,9 @@ pub(crate) fn handle(node: &Node, reply: ReplyTo, request: OffsetCommitRequest) 
         return reply.now(&refused(asked, ErrorCode::InvalidCommitOffsetSize));
     }
     let committed = node.groups.ask(&group, GroupRequest::CommitOffsets { version: reply.version, request });
-    reply.later(async move { reply_of!(CommitOffsets, committed.await).unwrap_or_else(|error| refused(asked, error)) })
+    reply.later(async move {
+        reply_of!(CommitOffsets, committed.await).unwrap_or_else(|error| refused(asked, commit_code(error)))
+    })
 }
 
 /// Whether a commit is more than one batch may hold; each partition with the length of its topic's name and its metadata.
@@ -34,6 +36,11 @@ pub(super) fn is_too_large<'a>(group: &str, partitions: impl Iterator<Item = (us
         RECORD_BYTES + group.len() + topic + metadata.map_or(0, String::len)
     };
     partitions.map(of_partition).sum::<usize>() > COMMIT_BYTES_MAX
+}
+
+/// What a commit is told: of one that the log has no room for, clients know by a name of its own.
+pub(super) fn commit_code(error: ErrorCode) -> ErrorCode {
+    if error == ErrorCode::RecordListTooLarge { ErrorCode::InvalidCommitOffsetSize } else { error }
 }
 
 /// The response's outline, filled in where there is no answer.
@@ -50,4 +57,15 @@ fn refused(mut topics: Vec<OffsetCommitResponseTopic>, error: ErrorCode) -> Offs
         partition.error_code = error.code();
     }
     OffsetCommitResponse { topics, ..OffsetCommitResponse::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_the_log_has_no_room_for_is_told_of_its_size() {
+        assert_eq!(commit_code(ErrorCode::RecordListTooLarge), ErrorCode::InvalidCommitOffsetSize);
+        assert_eq!(commit_code(ErrorCode::NotCoordinator), ErrorCode::NotCoordinator);
+    }
 }

@@ -20,7 +20,7 @@ use super::{
     add_offsets_to_txn::offsets_partition,
     enlist::{Support, enlist},
     groups::reply_of,
-    offset_commit::is_too_large,
+    offset_commit::{commit_code, is_too_large},
     transactions::{existing, producer},
 };
 use crate::{net::Answer, node::Node, service::ReplyTo};
@@ -35,7 +35,7 @@ pub(crate) fn handle(node: &Arc<Node>, reply: ReplyTo, request: TxnOffsetCommitR
         if !outline.iter().flat_map(|topic| &topic.partitions).any(is_known) {
             return TxnOffsetCommitResponse { topics: outline, ..TxnOffsetCommitResponse::default() };
         }
-        commit(&node, support, request).await.unwrap_or_else(|error| refused(outline, error))
+        commit(&node, support, request).await.unwrap_or_else(|error| refused(outline, commit_code(error)))
     })
 }
 

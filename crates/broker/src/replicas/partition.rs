@@ -99,7 +99,11 @@ pub(crate) fn append_error_code(partition: &TopicPartition, error: &AppendError)
     match error {
         AppendError::Producer(error) => producer_error_code(error),
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-        AppendError::OffsetOrder { .. } => ErrorCode::UnknownServerError,
+        // Not met by whoever writes without offsets; a log that is not where it is believed to be is no client's fault.
+        AppendError::OffsetOrder { .. } => {
+            tracing::error!(%partition, %error, "append refused");
+            ErrorCode::KafkaStorageError
+        }
         // That the directory is full was told when it was found, and that it failed, too.
         AppendError::Full | AppendError::NotOnline(_) => {
             tracing::debug!(%partition, %error, "append refused");

@@ -113,7 +113,7 @@ impl ProduceRejection {
     pub const FAULTS_MAX: usize = 1000;
 
     /// The code to answer with: Kafka's own for the same fault, save where Kafka fails with `UNKNOWN_SERVER_ERROR`
-    /// (unknown codec, broken compression).
+    /// (unknown codec, broken compression, a codec that fails here).
     #[must_use]
     pub fn error_code(&self) -> ErrorCode {
         match self {
@@ -124,7 +124,8 @@ impl ProduceRejection {
             Self::Codec(_) => ErrorCode::UnsupportedCompressionType,
             Self::AppendTimeClaimed | Self::MaxTimestamp(_) => ErrorCode::InvalidTimestamp,
             Self::Records { first, .. } => records_code(first),
-            Self::Compress(_) => ErrorCode::UnknownServerError,
+            // The batch is good, and another attempt, or another broker, may store it.
+            Self::Compress(_) => ErrorCode::KafkaStorageError,
             Self::MoreThanOneBatch { .. }
             | Self::BaseOffset(_)
             | Self::Count { .. }

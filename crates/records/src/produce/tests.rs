@@ -3,7 +3,7 @@
 use ottla_types::{Compression, ErrorCode, Offset, ProducerEpoch, ProducerId, ProducerIdAndEpoch};
 
 use super::*;
-use crate::{BatchBuilder, BatchRef, DecompressError, RecordError, crc_of, records_of};
+use crate::{BatchBuilder, BatchRef, DecompressError, RecordError, compression::compress, crc_of, records_of};
 
 const NOW: Millis = Millis(1_700_000_000_000);
 const CODECS: [Compression; 5] =
@@ -347,4 +347,10 @@ fn a_bomb_is_too_large() {
 fn offsets_stay_zero_for_the_log_to_stamp() {
     let checked = check_produce(&bytes_of(three(Compression::None)), &ProduceRules::default(), NOW).unwrap();
     assert_eq!(checked.header.base_offset, Offset::ZERO);
+}
+
+#[test]
+fn a_codec_that_fails_here_is_not_the_producers_fault() {
+    let failed = compress(Compression::Zstd, Some(i32::MAX), b"x").unwrap_err();
+    assert_eq!(ProduceRejection::from(failed).error_code(), ErrorCode::KafkaStorageError);
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{History, Key, Offset, Operation, OperationId, OperationKind, Outcome, Positions, Process, Step, Value};
+use super::{
+    History, Key, Note, Offset, Operation, OperationId, OperationKind, Outcome, Positions, Process, Step, Value,
+};
 
 /// Why a text is no history.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +60,9 @@ pub(super) fn read(text: &str) -> Result<History, ReadError> {
     }
     lines.sort_by_key(|line| line.time);
     for line in lines {
-        for event in line.text.split(';') {
+        // A note may hold whatever an error says.
+        let whole = line.text.split_whitespace().next() == Some("note");
+        for event in line.text.splitn(if whole { 1 } else { usize::MAX }, ';') {
             let error = |fault| ReadError { line: line.number, text: event.trim().to_owned(), fault };
             reader.event(&line, event).map_err(error)?;
         }
@@ -113,7 +117,10 @@ impl Reader {
                 .collect::<Result<Positions, Fault>>()
         };
         match name {
-            "note" => {}
+            "note" => {
+                let (process, time, text) = (line.process, line.time, words.join(" "));
+                self.history.notes.push(Note { process, time, text });
+            }
             "begin" => {
                 if self.open.contains_key(&line.process) {
                     return Err(Fault::Nested);

@@ -49,7 +49,10 @@ impl ProducerContext for Told {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Ok(message) = result else { return };
+        let message = match result {
+            Ok(message) => message,
+            Err((error, _)) => return self.0.say(format_args!("note refused {error}")),
+        };
         if message.offset() >= 0 {
             let value = String::from_utf8_lossy(message.payload().unwrap_or_default());
             let key = key(message.topic(), message.partition());

@@ -217,7 +217,7 @@ async fn what_no_segment_can_hold_is_an_error_that_repeating_does_not_mend() {
     assert_eq!(coordinator.commit(5).await, Ok(0));
     let offsets = coordinator.replicas.by_name(OFFSETS_TOPIC).unwrap().partition(PartitionIndex(0)).unwrap();
     offsets.log().unwrap().set_config(LogConfig { segment_bytes: 60, ..LogConfig::default() });
-    assert_eq!(coordinator.commit(6).await, Err(ErrorCode::UnknownServerError));
+    assert_eq!(coordinator.commit(6).await, Err(ErrorCode::RecordListTooLarge));
     offsets.log().unwrap().set_config(LogConfig::default());
     while coordinator.try_committed().await == Err(ErrorCode::CoordinatorLoadInProgress) {
         tokio::task::yield_now().await;
