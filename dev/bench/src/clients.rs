@@ -87,7 +87,8 @@ fn consumer_perf(text: &str) -> Result<(u64, f64)> {
 /// Runs a protocol driver of this program to its end, and reads what it measured.
 pub(crate) fn driver<T: serde::de::DeserializeOwned>(job: &str, arguments: &[&str]) -> Result<T> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["worker", job]).args(arguments);
+    // What went wrong is its last words, not a backtrace.
+    command.args(["worker", job]).args(arguments).env("RUST_BACKTRACE", "0");
     let output = run::run(&mut command, DEADLINE)?.success()?;
     let line = output.text();
     serde_json::from_str(line.trim()).with_context(|| format!("no report in {line:?}"))

@@ -31,7 +31,7 @@ const TIMEOUT_MS: i32 = 120_000;
 const CLIENT_ID: &str = "spread";
 /// A partition is named before the broker has its log: unknown, no leader, not the leader.
 const NOT_YET: [i16; 3] = [3, 5, 6];
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// As the protocol writes "all in-sync replicas".
 const ACKS_ALL: i16 = -1;
 /// Bytes of each record's value.
