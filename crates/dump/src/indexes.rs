@@ -41,6 +41,11 @@ fn log_beside(path: &Path) -> Option<BTreeMap<i64, Batch>> {
     Some(batches)
 }
 
+/// Whether entries are shown, and not only what is wrong with them.
+fn shows_entries(request: &Request) -> bool {
+    !request.index_faults_only && !request.index_sanity
+}
+
 /// Tells of bytes that are no whole entry; where the rest are zeros, that the file was made longer than it is filled.
 fn entries_end(bytes: &[u8], entry_len: usize, out: &mut Out<'_>) -> Result<usize, crate::Failure> {
     let filled = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
@@ -58,12 +63,12 @@ fn entries_end(bytes: &[u8], entry_len: usize, out: &mut Out<'_>) -> Result<usiz
 
 pub(crate) fn show_offsets(request: &Request, path: &Path, base: i64, out: &mut Out<'_>) -> Shows {
     let bytes = read(path)?;
-    let batches = log_beside(path);
+    let batches = if request.index_sanity { None } else { log_beside(path) };
     let end = entries_end(&bytes, OFFSET_ENTRY_LEN, out)?;
     let mut last: Option<(Offset, u64)> = None;
     for (at, (offset, position)) in offset_entries(Offset(base), &bytes[..end]).enumerate() {
         let place = (at * OFFSET_ENTRY_LEN) as u64;
-        if !request.index_faults_only {
+        if shows_entries(request) {
             out.row("entry", 0, &vec![("offset", offset.0.into()), ("position", (position as i64).into())])?;
         }
         if last.is_some_and(|last| offset <= last.0 || position <= last.1) {
@@ -77,17 +82,17 @@ pub(crate) fn show_offsets(request: &Request, path: &Path, base: i64, out: &mut 
         }
         last = Some((offset, position));
     }
-    without_log(batches.is_none(), out)
+    without_log(batches.is_none() && !request.index_sanity, out)
 }
 
 pub(crate) fn show_times(request: &Request, path: &Path, base: i64, out: &mut Out<'_>) -> Shows {
     let bytes = read(path)?;
-    let batches = log_beside(path);
+    let batches = if request.index_sanity { None } else { log_beside(path) };
     let end = entries_end(&bytes, TIME_ENTRY_LEN, out)?;
     let mut last = None;
     for (at, (time, offset)) in time_entries(Offset(base), &bytes[..end]).enumerate() {
         let place = (at * TIME_ENTRY_LEN) as u64;
-        if !request.index_faults_only {
+        if shows_entries(request) {
             out.row("entry", 0, &vec![("timestamp", time.0.into()), ("offset", offset.0.into())])?;
         }
         if last.is_some_and(|(before, at)| time <= before || offset <= at) {
@@ -103,7 +108,7 @@ pub(crate) fn show_times(request: &Request, path: &Path, base: i64, out: &mut Ou
         }
         last = Some((time, offset));
     }
-    without_log(batches.is_none(), out)
+    without_log(batches.is_none() && !request.index_sanity, out)
 }
 
 fn without_log(without: bool, out: &mut Out<'_>) -> Shows {
@@ -121,7 +126,7 @@ pub(crate) fn show_aborted(request: &Request, path: &Path, out: &mut Out<'_>) ->
             out.damage(Some(place), &"an entry of an unknown version")?;
             continue;
         };
-        if !request.index_faults_only {
+        if shows_entries(request) {
             let fields = vec![
                 ("producerId", entry.producer_id.0.into()),
                 ("firstOffset", entry.first_offset.0.into()),

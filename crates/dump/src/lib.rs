@@ -41,6 +41,8 @@ pub struct Request {
     pub bytes_max: Option<u64>,
     /// Of indexes, show only what is wrong.
     pub index_faults_only: bool,
+    /// Look at indexes alone, and not at the logs beside them.
+    pub index_sanity: bool,
     /// JSON, an object a line, instead of text.
     pub json: bool,
 }

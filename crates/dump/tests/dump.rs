@@ -129,6 +129,31 @@ fn index_entries_are_held_against_the_log() {
 }
 
 #[test]
+fn an_index_is_checked_without_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing of this is a batch.
+    fs::write(dir.path().join("00000000000000000000.log"), b"rubbish").unwrap();
+    let entry = |first: u32, second: u32| [first.to_be_bytes(), second.to_be_bytes()].concat();
+    let time = |time: i64, offset: u32| [&time.to_be_bytes()[..], &offset.to_be_bytes()].concat();
+    for (name, bytes, expected) in [
+        ("index", [entry(5, 100), entry(9, 200)].concat(), 0),
+        ("index", [entry(5, 100), entry(5, 200)].concat(), 1),
+        ("index", [entry(5, 100), entry(9, 100)].concat(), 1),
+        ("index", [entry(5, 100), vec![1]].concat(), 1),
+        ("timeindex", [time(1, 5), time(2, 9)].concat(), 0),
+        ("timeindex", [time(2, 5), time(1, 9)].concat(), 1),
+        ("txnindex", vec![], 0),
+        ("txnindex", vec![1; 5], 1),
+    ] {
+        let path = dir.path().join(format!("00000000000000000000.{name}"));
+        fs::write(&path, &bytes).unwrap();
+        let (lines, damages) = json(Request { index_sanity: true, ..of(&path) });
+        assert_eq!(damages, expected, "{name}: {lines:?}");
+        assert_eq!(lines.len(), damages, "what is sound is not shown: {lines:?}");
+    }
+}
+
+#[test]
 fn the_broker_s_own_topics_are_decoded() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("__consumer_offsets-3");

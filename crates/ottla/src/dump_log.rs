@@ -45,6 +45,9 @@ pub(crate) struct DumpLogArguments {
     /// Of indexes, show only what is wrong.
     #[arg(long)]
     verify_index_only: bool,
+    /// Check indexes by themselves, their entries and order, without the logs beside them; show only what is wrong.
+    #[arg(long)]
+    index_sanity_check: bool,
     /// Show no more of a log than so many bytes.
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<u64>,
@@ -84,6 +87,7 @@ pub(crate) fn run(arguments: &DumpLogArguments) -> ExitCode {
         skip_record_metadata: arguments.skip_record_metadata,
         bytes_max: arguments.max_bytes,
         index_faults_only: arguments.verify_index_only,
+        index_sanity: arguments.index_sanity_check,
         json: arguments.format == Format::Json,
     };
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
