@@ -65,14 +65,14 @@ impl Cleaners {
             if threads.get(number).is_some_and(|thread| !thread.is_finished()) {
                 continue;
             }
-            if number < threads.len() {
-                self.node.metrics.cleaner.dead_threads.inc();
-            }
             let this = Arc::clone(self);
             let thread = std::thread::Builder::new().name(format!("log-cleaner-{number}"));
             match thread.spawn(move || this.work(number)) {
-                Ok(thread) if number < threads.len() => threads[number] = thread,
-                Ok(thread) => threads.push(thread),
+                Ok(thread) => {
+                    if place(&mut threads, number, thread) {
+                        self.node.metrics.cleaner.dead_threads.inc();
+                    }
+                }
                 Err(error) => tracing::error!(%error, "no thread for compaction"),
             }
         }
@@ -175,5 +175,31 @@ impl Cleaners {
         metrics.last.seconds.set(took.as_secs_f64());
         metrics.last.recopy_percent.set(100.0 * stats.bytes_written as f64 / stats.bytes_read.max(1) as f64);
         metrics.last.map_percent.set(f64::from(stats.map_percent));
+    }
+}
+
+/// Gives a thread the place of one that has ended; whether that one died, and did not end because fewer were wanted.
+fn place(threads: &mut Vec<JoinHandle<()>>, number: usize, thread: JoinHandle<()>) -> bool {
+    match threads.get_mut(number) {
+        Some(ended) => std::mem::replace(ended, thread).join().is_err(),
+        None => {
+            threads.push(thread);
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_thread_that_died_is_counted() {
+        let spawn = std::thread::spawn::<fn(), ()>;
+        let mut threads = Vec::new();
+        assert!(!place(&mut threads, 0, spawn(|| {})), "there was none");
+        assert!(!place(&mut threads, 0, spawn(|| panic!("on purpose"))), "that one was not wanted any more");
+        assert!(place(&mut threads, 0, spawn(|| {})), "that one died");
+        assert_eq!(threads.len(), 1);
     }
 }
