@@ -125,6 +125,54 @@ fn aborted_transactions_are_found_over_segments_and_restarts() {
     check(&bed.open());
 }
 
+/// As in Kafka, retention goes up to the high watermark and not only to the last stable offset: that is where the log begins
+/// then, and the transaction is open as before, whatever happens to the broker.
+#[test]
+fn an_open_transaction_keeps_no_segment_and_ends_without_its_beginning() {
+    for (how, crashes) in [ControlType::Commit, ControlType::Abort].into_iter().zip([false, true]) {
+        let mut bed = Bed::small_segments(2000, 500);
+        bed.config.retention_ms = Some(10_000);
+        let log = bed.open();
+        transactional(&log, 1, 0);
+        for second in 1..30 {
+            append(&log, &batch(1, 400, NOW.0 + second * 1000));
+        }
+        transactional(&log, 1, 1);
+        log.advance_high_watermark(Offset(31));
+        assert_eq!(log.last_stable(), Offset(0));
+        let start = log.expire_segments(NOW.plus(22_000)).unwrap().unwrap().start;
+        assert!((8..=12).contains(&start.0), "{start}");
+        log.remove_segments_below(start, NOW).unwrap();
+        assert_eq!((log.last_stable(), committed(&log, start.0)), (start, (0, vec![])), "nothing is decided");
+
+        (bed.start.log_start, bed.start.high_watermark) = (start, Offset(31));
+        if crashes {
+            log.flush().unwrap();
+            drop(log);
+        } else {
+            log.close().unwrap();
+        }
+        let log = if crashes { bed.crash(start.0).0 } else { bed.open() };
+        assert_eq!((log.last_stable(), committed(&log, start.0)), (start, (0, vec![])), "nor after a start");
+        assert_eq!(log.producer(ProducerId(1)).unwrap().transaction_start, Some(Offset(0)));
+
+        assert_eq!(end(&log, 1, how).first_offset, Offset(31));
+        log.advance_high_watermark(Offset(32));
+        assert_eq!(log.last_stable(), Offset(32));
+        let void = if how == ControlType::Abort { vec![aborted(1, 0, 31, 32)] } else { vec![] };
+        let mut from = start;
+        while from < log.log_end() {
+            let out = log.read(from, 1, true, ReadBound::LastStable).unwrap();
+            let bytes = out.records.unwrap().read().unwrap();
+            let next = BatchHeader::parse(&bytes).unwrap().next_offset();
+            assert_eq!(out.aborted, void, "whoever reads from {from} knows what is void");
+            from = next;
+        }
+        let gone = log.expire_segments(NOW.plus(900_000)).unwrap().unwrap().start;
+        assert_eq!((gone, log.last_stable(), log.log_end()), (Offset(32), Offset(32), Offset(32)));
+    }
+}
+
 #[test]
 fn cutting_the_end_brings_back_the_producers_state_of_then() {
     let bed = Bed::small_segments(1000, 100);
