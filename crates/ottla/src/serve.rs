@@ -110,7 +110,11 @@ fn configure(arguments: &ServeArguments) -> anyhow::Result<(BrokerConfig, Server
     {
         return Err(anyhow!("--metrics-listen {address}: HOST:PORT is expected"));
     }
-    let settings = loaded.config.server_settings(&hostname())?;
+    let mut settings = loaded.config.server_settings(&hostname())?;
+    // Clients name directories by their whole paths.
+    for dir in settings.log_dirs.iter_mut().chain([&mut settings.metadata_log_dir]) {
+        *dir = std::path::absolute(&*dir)?;
+    }
     Ok((loaded.config, settings))
 }
 

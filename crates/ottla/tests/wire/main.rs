@@ -9,5 +9,6 @@ mod damage;
 mod ends;
 mod limits;
 mod listeners;
+mod log_dirs;
 mod silent;
 mod topics;
