@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ottla_conformance::Broker;
 use ottla_conformance::groups::wait;
 use ottla_conformance::raw::Raw;
 use ottla_conformance::rust_client::{assigned, create_topic};
@@ -18,13 +19,14 @@ use ottla_peer::java::Jars;
 use ottla_peer::kafka::{Kafka, Settings};
 use ottla_peer::run;
 use ottla_records::BatchBuilder;
-use ottla_types::{Millis, ProducerEpoch, ProducerId, ProducerIdAndEpoch};
+use ottla_types::{ErrorCode, Millis, ProducerEpoch, ProducerId, ProducerIdAndEpoch};
 use ottla_wire::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, DescribeTransactionsRequest,
     EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, PartitionProduceData, ProduceRequest,
     TopicProduceData, TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use rdkafka::consumer::Consumer;
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use serde_json::Value;
 
@@ -60,8 +62,54 @@ fn main() -> ExitCode {
             alike(&theirs, &ours).context("dumped")?;
             alike(&consumed.0, &consumed.1).context("consumed")
         });
+        suite.case("an_id_that_nobody_uses_is_forgotten", forgets);
         Ok(())
     })
+}
+
+/// After `transactional.id.expiration.ms` the producer is told that its id is not known, the log says that it is gone, and who
+/// enters is a new producer.
+fn forgets() -> Result<()> {
+    let more = [
+        ("transaction.state.log.num.partitions", "1"),
+        ("transactional.id.expiration.ms", "1000"),
+        ("transaction.remove.expired.transaction.cleanup.interval.ms", "200"),
+    ];
+    let mut broker = Broker::start(&[&BROKER_PROPERTIES[..], &more].concat())?;
+    let bootstrap = broker.bootstrap();
+    create_topic(&bootstrap, "a", 1, &[])?;
+    let mut client = Client::enter(&bootstrap, "idle", false, 60_000)?;
+    client.write("a", 0)?;
+    client.end(true)?;
+    let before = client.producer;
+    let request = EndTxnRequest {
+        transactional_id: client.id.clone(),
+        producer_id: before.id.0,
+        producer_epoch: before.epoch.0,
+        committed: true,
+    };
+    let mut said = 0;
+    let forgotten = || {
+        // To ask for the same end again uses nothing.
+        said = client.raw.ask(4, &request)?.error_code;
+        Ok(said != 0)
+    };
+    wait("the id to be forgotten", forgotten, String::new)?;
+    ensure!(said == ErrorCode::InvalidProducerIdMapping.code(), "error {said}");
+    let consumer = assigned(&bootstrap, STATE, 0, Offset::Beginning)?;
+    let mut written = 0;
+    loop {
+        let record = consumer.poll(DEADLINE).context("no tombstone")??;
+        ensure!(String::from_utf8_lossy(record.key().unwrap_or_default()).contains("idle"), "{record:?}");
+        if record.payload().is_none() {
+            break;
+        }
+        written += 1;
+    }
+    ensure!(written >= 4, "{written} records before the tombstone");
+    let again = Client::enter(&bootstrap, "idle", false, 60_000)?.producer;
+    ensure!(again.id != before.id && again.epoch == ProducerEpoch(0), "{again:?} after {before:?}");
+    broker.stop()
 }
 
 /// All that a transactional id goes through, with either version of clients.

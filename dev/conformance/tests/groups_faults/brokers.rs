@@ -44,22 +44,27 @@ fn steady(broker: &mut Broker, end: End) -> Result<()> {
         group.send(2_000)?;
         group.await_count(200, &[first, second])?;
     }
-    let noticed = |groups: &[(Group, [Member; 2])]| -> Vec<usize> {
-        groups.iter().flat_map(|(_, members)| members.iter().map(Member::changes)).collect()
-    };
-    let before = noticed(&groups);
+    let before = standing(&groups)?;
     end(broker)?;
     broker.start_again()?;
     for (group, [first, second]) in &groups {
         group.send(400)?;
         group.await_read(&[first, second])?;
     }
-    let after = noticed(&groups);
-    ensure!(before == after, "changes of assignments: {before:?} before, {after:?} after");
+    let after = standing(&groups)?;
+    ensure!(before == after, "changes of assignments, and epochs: {before:?} before, {after:?} after");
     for (_, members) in &mut groups {
         members.iter_mut().try_for_each(Member::leave)?;
     }
     Ok(())
+}
+
+/// How often each member's assignment changed, as it was told, and the epochs of groups, as the coordinator has them: a rebalance
+/// that leaves everybody with what it has shows in the epoch alone.
+fn standing(groups: &[(Group, [Member; 2])]) -> Result<(Vec<usize>, Vec<Option<i32>>)> {
+    let changes = groups.iter().flat_map(|(_, members)| members.iter().map(Member::changes)).collect();
+    let epochs = groups.iter().map(|(group, _)| group.epoch()).collect::<Result<_>>()?;
+    Ok((changes, epochs))
 }
 
 /// Groups of all kinds at work while all else changes: settings, other topics, other groups, the start of the log.
@@ -75,12 +80,7 @@ fn quiet(broker: &Broker) -> Result<()> {
         group.send(400)?;
         group.await_read(&[first, second])?;
     }
-    let noticed = |groups: &[(Group, [Member; 2])]| -> Vec<usize> {
-        groups.iter().flat_map(|(_, members)| members.iter().map(Member::changes)).collect()
-    };
-    let epochs =
-        |groups: &[(Group, [Member; 2])]| groups.iter().map(|(group, _)| group.epoch()).collect::<Result<Vec<_>>>();
-    let before = (noticed(&groups), epochs(&groups)?);
+    let before = standing(&groups)?;
     for (group, _) in &groups {
         group.disturb()?;
     }
@@ -97,7 +97,7 @@ fn quiet(broker: &Broker) -> Result<()> {
             group.await_read(&[first, second])?;
         }
     }
-    let after = (noticed(&groups), epochs(&groups)?);
+    let after = standing(&groups)?;
     ensure!(before == after, "changes of assignments, and epochs: {before:?} before, {after:?} after");
     for (_, members) in &mut groups {
         members.iter_mut().try_for_each(Member::leave)?;
