@@ -129,7 +129,13 @@ fn what_is_damaged_is_refused_and_the_rest_goes_on() {
     assert_eq!(offset_at(&mut client, &damaged, 1_700_000_000_000), (0, 0));
     fill(&mut client, &damaged, 1);
     assert_eq!(read(&mut client, &damaged, BATCHES), (0, vec![BATCHES]));
-    let page = metrics(&broker);
+    // It is refused before it is remembered, and counted when it is.
+    let page = loop {
+        let page = metrics(&broker);
+        if page.contains("ottla_log_damage_found_total{by=\"scrub\"} 1") || begin.elapsed() > PATIENCE {
+            break page;
+        }
+    };
     for line in [
         "ottla_log_damage_found_total{by=\"scrub\"} 1",
         "ottla_log_damage_found_total{by=\"read\"} 0",
