@@ -11,6 +11,7 @@ mod classic;
 mod feed;
 mod late;
 mod members;
+mod retention;
 
 fn main() -> ExitCode {
     if let Some(ended) = groups::play() {
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         late::run(suite, broker);
         members::run(suite, broker);
         brokers::run(suite, broker);
+        suite.case("offsets_without_a_group_are_forgotten", retention::forgets);
         Ok(())
     })
 }
