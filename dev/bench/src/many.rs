@@ -66,6 +66,7 @@ pub(crate) fn partitions(side: Side, partitions: u32, parameters: &Parameters) -
     metrics.insert("stop_s", broker.stop()?.as_secs_f64());
     metrics.insert("start_s", ready(&mut broker, partitions)?);
     metrics.insert("started_rss_mb", broker.usage()?.resident_bytes as f64 / MB);
+    std::thread::sleep(SETTLING);
     spread(&broker, "many", partitions, parameters.many_seconds)?;
     broker.kill()?;
     metrics.insert("start_after_kill_s", ready(&mut broker, partitions)?);

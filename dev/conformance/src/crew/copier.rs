@@ -66,6 +66,7 @@ pub(super) fn copy(role: &Role) -> Result<()> {
             }
         }
     }
+    transactions.end();
     Ok(())
 }
 

@@ -66,6 +66,12 @@ impl Transactions {
         Ok(Transactions { role: role.clone(), producer: producer(role)?, sent: 0 })
     }
 
+    /// Nothing more is sent, and all that was is answered. How long the library takes to close, which has once been more than a
+    /// minute, is nobody's to wait for.
+    pub(super) fn end(self) {
+        std::thread::spawn(move || drop(self.producer));
+    }
+
     /// A value that this client has not sent before.
     pub(super) fn next(&mut self) -> String {
         self.sent += 1;

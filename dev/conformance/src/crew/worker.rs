@@ -76,5 +76,6 @@ fn write(role: &Role) -> Result<()> {
             break;
         }
     }
+    transactions.end();
     Ok(())
 }
