@@ -21,6 +21,8 @@ const MB: f64 = 1e6;
 const FEW: u32 = 10;
 /// How long a broker may take to come to rest, after all that was written is on the disk, before it is called idle.
 const SETTLING: Duration = Duration::from_secs(10);
+/// For how long the idle broker is watched: as long as the longest time between two rounds of what comes round.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Whether a broker is asked to hold so many.
 pub(crate) fn holds(side: Side, partitions: u32) -> bool {
@@ -58,11 +60,10 @@ pub(crate) fn partitions(side: Side, partitions: u32, parameters: &Parameters) -
     ]);
     rest();
     std::thread::sleep(SETTLING);
-    let idle = Duration::from_secs(parameters.idle_seconds);
     let before = broker.usage()?;
-    std::thread::sleep(idle);
+    std::thread::sleep(IDLE);
     let used = broker.usage()?.cpu_seconds - before.cpu_seconds;
-    metrics.insert("idle_cpu_percent", 100.0 * used / idle.as_secs_f64());
+    metrics.insert("idle_cpu_percent", 100.0 * used / IDLE.as_secs_f64());
     metrics.insert("stop_s", broker.stop()?.as_secs_f64());
     metrics.insert("start_s", ready(&mut broker, partitions)?);
     metrics.insert("started_rss_mb", broker.usage()?.resident_bytes as f64 / MB);
