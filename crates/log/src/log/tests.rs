@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use bytes::Bytes;
 use ottla_records::{BatchBuilder, BatchHeader, Batches, CheckedBatch, HEADER_LEN};
@@ -213,6 +213,12 @@ fn segments_roll_by_size_time_and_index() {
     assert_eq!(rolled(usual.clone(), &[1, 2, 3]), [0]);
     assert_eq!(rolled(LogConfig { segment_bytes: 2500, ..usual.clone() }, &[1, 2, 3, 4, 5]), [0, 2, 4]);
     assert_eq!(rolled(LogConfig { segment_ms: 100, ..usual.clone() }, &[0, 100, 101, 150, 202]), [0, 2, 4]);
+    let jittered = LogConfig { segment_ms: 100, segment_jitter_ms: 50, ..usual.clone() };
+    let every_ms: Vec<_> = (0..2000).collect();
+    let bases = rolled(jittered.clone(), &every_ms);
+    let ages: BTreeSet<_> = bases.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(ages.iter().all(|age| (52..=101).contains(age)) && ages.len() > 5, "{ages:?}");
+    assert_eq!(rolled(jittered, &every_ms), bases);
     let tiny_index = LogConfig { segment_index_bytes: 36, index_interval_bytes: 0, ..usual };
     // 36 bytes: 4 offset entries, or 3 time entries of which one is kept free; the first batch has no entry
     assert_eq!(rolled(tiny_index, &[1, 2, 3, 4, 5, 6, 7]), [0, 3, 6]);
