@@ -22,8 +22,11 @@ struct Batch {
     max_timestamp: i64,
 }
 
-/// The batches of the log beside the index at `path`, by last offset; none where there is no such log.
-fn log_beside(path: &Path) -> Option<BTreeMap<i64, Batch>> {
+/// The batches of the log beside the index at `path`, by last offset; none where there is no such log, or nobody asks.
+fn log_beside(request: &Request, path: &Path) -> Option<BTreeMap<i64, Batch>> {
+    if request.index_sanity {
+        return None;
+    }
     let name = path.file_name()?.to_str()?;
     let (digits, rest) = name.split_once('.')?;
     let suffix = rest.split_once('.').map_or(String::new(), |(_, suffix)| format!(".{suffix}"));
@@ -63,7 +66,7 @@ fn entries_end(bytes: &[u8], entry_len: usize, out: &mut Out<'_>) -> Result<usiz
 
 pub(crate) fn show_offsets(request: &Request, path: &Path, base: i64, out: &mut Out<'_>) -> Shows {
     let bytes = read(path)?;
-    let batches = if request.index_sanity { None } else { log_beside(path) };
+    let batches = log_beside(request, path);
     let end = entries_end(&bytes, OFFSET_ENTRY_LEN, out)?;
     let mut last: Option<(Offset, u64)> = None;
     for (at, (offset, position)) in offset_entries(Offset(base), &bytes[..end]).enumerate() {
@@ -82,12 +85,12 @@ pub(crate) fn show_offsets(request: &Request, path: &Path, base: i64, out: &mut 
         }
         last = Some((offset, position));
     }
-    without_log(batches.is_none() && !request.index_sanity, out)
+    without_log(request, batches.is_none(), out)
 }
 
 pub(crate) fn show_times(request: &Request, path: &Path, base: i64, out: &mut Out<'_>) -> Shows {
     let bytes = read(path)?;
-    let batches = if request.index_sanity { None } else { log_beside(path) };
+    let batches = log_beside(request, path);
     let end = entries_end(&bytes, TIME_ENTRY_LEN, out)?;
     let mut last = None;
     for (at, (time, offset)) in time_entries(Offset(base), &bytes[..end]).enumerate() {
@@ -108,11 +111,11 @@ pub(crate) fn show_times(request: &Request, path: &Path, base: i64, out: &mut Ou
         }
         last = Some((time, offset));
     }
-    without_log(batches.is_none() && !request.index_sanity, out)
+    without_log(request, batches.is_none(), out)
 }
 
-fn without_log(without: bool, out: &mut Out<'_>) -> Shows {
-    if without {
+fn without_log(request: &Request, without: bool, out: &mut Out<'_>) -> Shows {
+    if without && !request.index_sanity {
         out.row("note", 0, &vec![("text", "there is no log beside it to hold it against".into())])?;
     }
     Ok(())

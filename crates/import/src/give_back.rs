@@ -14,14 +14,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use ottla_controller::MetadataImage;
 use ottla_log::StdDisk;
 use ottla_quorum::{METADATA_DIR, look};
 use ottla_records::BatchBuilder;
 use ottla_types::{Offset, PartitionIndex, TopicName, TopicPartition, Uuid};
 use ottla_wire::{
-    Message, MetadataFrame, Segment, Writer,
+    Message, MetadataFrame, Writer,
     messages::{PartitionChangeRecord, ProducerIdsRecord},
 };
 
@@ -83,7 +83,7 @@ fn raise_epochs(
     kafka: &KafkaMetadata,
     sources: &Sources,
     image: &MetadataImage,
-    records: &mut Vec<Vec<u8>>,
+    records: &mut Vec<Bytes>,
     given: &mut GivenBack,
 ) {
     for (id, topic) in &kafka.topics {
@@ -102,24 +102,19 @@ fn raise_epochs(
     }
 }
 
-fn producer_ids(kafka: &KafkaMetadata, sources: &Sources, next_producer_id: i64) -> Vec<u8> {
+fn producer_ids(kafka: &KafkaMetadata, sources: &Sources, next_producer_id: i64) -> Bytes {
     let broker_epoch = kafka.brokers.get(&sources.node.0).map_or(-1, |broker| broker.broker_epoch);
     record(PRODUCER_IDS, &ProducerIdsRecord { broker_id: sources.node.0, broker_epoch, next_producer_id })
 }
 
-fn record<M: Message>(number: u32, message: &M) -> Vec<u8> {
+fn record<M: Message>(number: u32, message: &M) -> Bytes {
     let mut w = Writer::with_capacity(64);
     MetadataFrame::begin(&mut w, number, VERSION as u32);
     message.encode(&mut w, VERSION).expect("version 0 has all fields that are set");
-    let mut out = BytesMut::new();
-    for segment in w.finish().segments {
-        let Segment::Bytes(bytes) = segment else { unreachable!("a record holds no file") };
-        out.extend_from_slice(&bytes);
-    }
-    out.to_vec()
+    w.finish().read().expect("a record holds no file")
 }
 
-fn append(kafka: &KafkaMetadata, records: &[Vec<u8>]) -> Result<(), ImportError> {
+fn append(kafka: &KafkaMetadata, records: &[Bytes]) -> Result<(), ImportError> {
     let Some(path) = kafka.active.as_deref().filter(|_| !records.is_empty()) else { return Ok(()) };
     let (epoch, time) = kafka.last;
     let (mut bytes, mut end) = (BytesMut::new(), kafka.end);

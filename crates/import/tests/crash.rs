@@ -9,13 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::BytesMut;
 use ottla_controller::FeatureRange;
 use ottla_import::{GivenBack, ImportError, MARKER, Note, Outcome, Request, Step, Unsuitable, give_back, import};
 use ottla_records::BatchBuilder;
 use ottla_types::{Millis, Offset, Uuid};
 use ottla_wire::{
-    Message, MetadataFrame, Segment, Writer,
+    Message, MetadataFrame, Writer,
     messages::{
         BeginTransactionRecord, ConfigRecord, EndTransactionRecord, FeatureLevelRecord, PartitionChangeRecord,
         PartitionRecord, ProducerIdsRecord, TopicRecord, UserScramCredentialRecord,
@@ -31,12 +30,7 @@ fn record<M: Message>(number: u32, version: i16, message: &M) -> Vec<u8> {
     let mut w = Writer::with_capacity(64);
     MetadataFrame::begin(&mut w, number, version as u32);
     message.encode(&mut w, version).unwrap();
-    let mut out = BytesMut::new();
-    for segment in w.finish().segments {
-        let Segment::Bytes(bytes) = segment else { panic!("records hold no files") };
-        out.extend_from_slice(&bytes);
-    }
-    out.to_vec()
+    w.finish().read().unwrap().to_vec()
 }
 
 /// Records as one batch of a log.

@@ -1,8 +1,8 @@
 //! Classic members in consumer groups, and groups that go from one protocol to the other.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use ottla_wire::{
-    Message, Segment, Writer,
+    Message, Writer,
     messages::{
         consumer_protocol_assignment,
         consumer_protocol_subscription::{self, ConsumerProtocolSubscription},
@@ -25,13 +25,7 @@ fn bytes(message: &impl Message, version: i16) -> Bytes {
     let mut w = Writer::with_capacity(64);
     w.i16(version);
     message.encode(&mut w, version).unwrap();
-    let mut bytes = BytesMut::new();
-    for segment in w.finish().segments {
-        if let Segment::Bytes(part) = segment {
-            bytes.put_slice(&part);
-        }
-    }
-    bytes.freeze()
+    w.finish().read().unwrap()
 }
 
 pub(super) fn subscription(topics: &[&str], owned: &[(&str, &[i32])]) -> Bytes {
