@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+use crate::programs;
+
 const DICTIONARY: &str = "/usr/share/dict/words";
 
 /// The dictionary's words, one per line.
@@ -17,7 +19,7 @@ pub fn dictionary() -> Result<Vec<u8>> {
 pub fn sources() -> Result<Vec<u8>> {
     let mut files = Vec::new();
     for folder in ["crates", "dev", "xtask"] {
-        collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder), &mut files)?;
+        collect(&programs::folder().join("../..").join(folder), &mut files)?;
     }
     files.sort();
     let mut text = Vec::new();

@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ottla_conformance::Broker;
 use ottla_conformance::rust_client::{config, create_topic};
+use ottla_conformance::{Broker, programs};
 use ottla_testkit::{Dice, Wire};
 use ottla_wire::frame::request_header_version;
 use ottla_wire::{ApiKey, MessageKind, Role};
@@ -109,7 +108,7 @@ fn mutated_frames(address: SocketAddr) -> Result<()> {
 
 /// A whole request of every API and version that the codec knows: header and body.
 fn requests() -> Result<Vec<Vec<u8>>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/wire/testdata/vectors");
+    let folder = programs::folder().join("../../crates/wire/testdata/vectors");
     let mut frames = Vec::new();
     for file in fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
         let path = file?.path();

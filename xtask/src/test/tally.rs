@@ -2,6 +2,9 @@
 
 use anyhow::Error;
 
+/// As much of a reason as is told again at the end.
+const REASON: usize = 500;
+
 /// How many passed and failed, and what failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -11,7 +14,7 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     /// Tests that a filter left out.
     pub(crate) left_out: usize,
-    /// Names of the steps in which something failed.
+    /// The steps in which something failed, each with its failed tests and their reasons.
     pub(crate) failures: Vec<String>,
 }
 
@@ -36,6 +39,7 @@ impl Tally {
         }
         if tally.failed > 0 {
             tally.failures.push(name.to_owned());
+            tally.failures.extend(failed_tests(output));
         }
         tally
     }
@@ -54,6 +58,24 @@ impl Tally {
         self.failed += 1;
         self.failures.push(name.to_owned());
     }
+}
+
+/// Name and reason of every failed test: a suite prints the reason below the result, Rust's harness in a section of its own.
+fn failed_tests(output: &str) -> Vec<String> {
+    let lines: Vec<_> = output.lines().collect();
+    let told = lines
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at, line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?)));
+    told.map(|(at, test)| {
+        let section = format!("---- {test} stdout ----");
+        let reason: Vec<_> = match lines.get(at + 1) {
+            Some(reason) if reason.starts_with("  ") => vec![reason.trim()],
+            _ => lines.iter().skip_while(|line| **line != section).skip(1).take(4).map(|line| line.trim()).collect(),
+        };
+        format!("  {test}: {}", reason.join(" ").trim().chars().take(REASON).collect::<String>())
+    })
+    .collect()
 }
 
 /// The number before ` words` in a result line.
@@ -82,6 +104,17 @@ mod tests {
         assert_eq!(Tally::of_output("x", "", false).failed, 1);
         assert_eq!(Tally::of_output("x", GOOD, false).failed, 1);
         assert_eq!(Tally::of_output("x", GOOD, true).failed, 0);
+    }
+
+    #[test]
+    fn failed_tests_are_named_with_their_reasons() {
+        let suite = format!("test s::a ... ok\ntest s::b ... FAILED\n  no answer: timed out\n\n{BAD}");
+        assert_eq!(Tally::of_output("s", &suite, false).failures, ["s", "  s::b: no answer: timed out"]);
+        let unit = format!(
+            "test m::a ... FAILED\ntest m::b ... ok\n\nfailures:\n\n---- m::a stdout ----\n\nthread 'm::a' panicked at f.rs:1:2:\nleft and right\n\n{BAD}"
+        );
+        let reason = "  m::a: thread 'm::a' panicked at f.rs:1:2: left and right";
+        assert_eq!(Tally::of_output("u", &unit, false).failures, ["u", reason]);
     }
 
     #[test]
