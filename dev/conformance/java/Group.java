@@ -140,13 +140,30 @@ final class Group implements AutoCloseable {
     void awaitOwned(int each, Member... owners) throws Exception {
         await("all partitions owned, " + each + " each", () -> {
             boolean even = Arrays.stream(owners).allMatch(member -> member.owned().size() == each);
-            return even && areShared(owners);
+            return even && areShared(owners) && areOfOneGeneration(owners);
         });
     }
 
     /** Waits until these own all partitions, each one once, and no member none. */
     void awaitShared(Member... owners) throws Exception {
-        await("all partitions shared", () -> areShared(owners));
+        await("all partitions shared", () -> areShared(owners) && areOfOneGeneration(owners));
+    }
+
+    /** Waits until these know of each other and own so many partitions together. */
+    void awaitOwnedTogether(int count, Member... owners) throws Exception {
+        await(count + " partitions owned together", () -> {
+            int owned = Arrays.stream(owners).mapToInt(member -> member.owned().size()).sum();
+            return owned == count && areOfOneGeneration(owners);
+        });
+    }
+
+    /** True when a rebalance is over for all of them: the last to be answered may have had its partitions all the time. */
+    private static boolean areOfOneGeneration(Member... owners) throws Exception {
+        Set<Integer> generations = new HashSet<>();
+        for (Member member : owners) {
+            generations.add(member.generation());
+        }
+        return generations.size() == 1;
     }
 
     private boolean areShared(Member... owners) {

@@ -186,7 +186,7 @@ final class GroupMembers {
         group.await("two members", () -> group.described().members().size() == 2);
         group.send(50);
         group.awaitRead();
-        Cases.equal(first.owned().size() + second.owned().size(), 1, "owned");
+        group.awaitOwnedTogether(1, first, second);
         (first.owned().isEmpty() ? second : first).leave();
         group.awaitShared(first.owned().isEmpty() ? second : first);
         group.send(50);
