@@ -24,7 +24,8 @@ pub use messages::ApiKey;
 pub use metadata_record::{MetadataFrame, MetadataRecordError};
 pub use read::{DecodeError, Reader};
 pub use record::{
-    RecordKey, RecordValue, decode_record_value, encode_record_key, encode_record_value, split_record_key,
+    RecordKey, RecordValue, decode_record_value, encode_record_key, encode_record_value, encode_versioned,
+    split_record_key,
 };
 pub use records::{Encoded, Records, Segment};
 pub use shown::{Show, Shown};

@@ -31,7 +31,16 @@ pub fn encode_record_key<K: RecordKey>(key: &K) -> Result<Bytes, EncodeError> {
 /// # Errors
 /// As [`Message::encode`].
 pub fn encode_record_value<V: RecordValue>(value: &V, version: i16) -> Result<Bytes, EncodeError> {
-    prefixed(version, value, version)
+    encode_versioned(value, version)
+}
+
+/// A message with its version in front, as 16 bits: so are values of records written, and what the members of a classic
+/// group tell each other.
+///
+/// # Errors
+/// As [`Message::encode`].
+pub fn encode_versioned<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError> {
+    prefixed(version, message, version)
 }
 
 /// The type of a record, and a reader on the rest of its key.
@@ -63,7 +72,7 @@ fn prefixed<M: Message>(prefix: i16, message: &M, version: i16) -> Result<Bytes,
     }
     let mut all = BytesMut::with_capacity(encoded.len as usize);
     for segment in &encoded.segments {
-        // Records hold no record data, so no segment lies in a file.
+        // Such messages hold no record data, so no segment lies in a file.
         if let Segment::Bytes(bytes) = segment {
             all.put_slice(bytes);
         }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use ottla_controller::MetadataImage;
 use ottla_wire::{
-    DecodeError, EncodeError, Message, Reader, Segment, Writer,
+    DecodeError, EncodeError, Message, Reader, encode_versioned,
     messages::{
         consumer_protocol_assignment::{ConsumerProtocolAssignment, TopicPartition},
         consumer_protocol_subscription::ConsumerProtocolSubscription,
@@ -41,7 +41,7 @@ pub(super) fn assignment_bytes(
         Some(TopicPartition { topic, partitions: partitions.iter().copied().collect() })
     };
     let assigned_partitions = partitions.iter().filter_map(|(id, partitions)| topic((*id, partitions))).collect();
-    write(&ConsumerProtocolAssignment { assigned_partitions, user_data: None }, version)
+    encode_versioned(&ConsumerProtocolAssignment { assigned_partitions, user_data: None }, version)
 }
 
 /// Topics named, by id; those that do not exist are left out.
@@ -77,18 +77,4 @@ fn read<M: Message>(bytes: &Bytes) -> Result<M, DecodeError> {
 fn version_of<M: Message>(bytes: &Bytes) -> Option<i16> {
     let version = Reader::new(bytes.clone()).i16().ok()?;
     (version >= 0).then_some(version.min(M::VERSIONS.max))
-}
-
-fn write<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError> {
-    let mut w = Writer::with_capacity(64);
-    w.i16(version);
-    message.encode(&mut w, version)?;
-    let encoded = w.finish();
-    let mut bytes = BytesMut::with_capacity(encoded.len as usize);
-    for segment in &encoded.segments {
-        if let Segment::Bytes(part) = segment {
-            bytes.put_slice(part);
-        }
-    }
-    Ok(bytes.freeze())
 }
