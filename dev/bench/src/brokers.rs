@@ -21,12 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whose broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Side {
     /// Ours.
     Ottla,
     /// Apache Kafka.
     Kafka,
+    /// Nobody's: what comes is copied into files and out of them, nothing more.
+    StandIn,
     /// None: a bare loop.
     #[value(skip)]
     Bare,
@@ -38,6 +40,15 @@ pub(crate) enum Broker {
     Ottla(Ottla),
     /// Apache Kafka.
     Kafka(Box<Kafka>),
+    /// See [`Side::StandIn`].
+    StandIn(StandIn),
+}
+
+/// This program as a broker that only copies.
+pub(crate) struct StandIn {
+    address: SocketAddr,
+    folder: PathBuf,
+    process: Process,
 }
 
 /// Ours, with what is needed to start it again.
@@ -60,8 +71,11 @@ impl Broker {
             let kafka = Kafka::start(&Jars::fetch()?, folder, &Settings { properties, cpus, ..Settings::default() })?;
             return Ok(Broker::Kafka(Box::new(kafka)));
         }
-        let binary = std::env::var_os(BINARY_ENV).with_context(|| format!("{BINARY_ENV} names no binary"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], probe::free_port()?));
+        if side == Side::StandIn {
+            return Ok(Broker::StandIn(StandIn::start(address, folder, cpus.as_deref())?));
+        }
+        let binary = std::env::var_os(BINARY_ENV).with_context(|| format!("{BINARY_ENV} names no binary"))?;
         let (binary, folder) = (binary.into(), folder.to_owned());
         let mut ottla = Ottla { binary, folder, address, cpus, properties, process: None };
         ottla.start()?;
@@ -74,6 +88,7 @@ impl Broker {
         match self {
             Broker::Ottla(ottla) => ottla.start()?,
             Broker::Kafka(kafka) => kafka.start_again()?,
+            Broker::StandIn(_) => bail!("a stand-in keeps nothing"),
         }
         Ok(begin.elapsed())
     }
@@ -83,6 +98,7 @@ impl Broker {
         match self {
             Broker::Ottla(ottla) => ottla.process.take().map_or(Ok(Duration::ZERO), |mut it| it.terminate(PATIENCE)),
             Broker::Kafka(kafka) => kafka.stop(),
+            Broker::StandIn(it) => it.process.terminate(PATIENCE),
         }
     }
 
@@ -91,6 +107,7 @@ impl Broker {
         match self {
             Broker::Ottla(ottla) => ottla.process.take().map_or(Ok(()), |mut it| it.kill()),
             Broker::Kafka(kafka) => kafka.kill(),
+            Broker::StandIn(it) => it.process.kill(),
         }
     }
 
@@ -99,6 +116,7 @@ impl Broker {
         match self {
             Broker::Ottla(ottla) => ottla.address.to_string(),
             Broker::Kafka(kafka) => kafka.address().to_string(),
+            Broker::StandIn(it) => it.address.to_string(),
         }
     }
 
@@ -107,6 +125,7 @@ impl Broker {
         match self {
             Broker::Ottla(ottla) => ottla.folder.join("data"),
             Broker::Kafka(kafka) => kafka.data(),
+            Broker::StandIn(it) => it.folder.clone(),
         }
     }
 
@@ -115,7 +134,22 @@ impl Broker {
         match self {
             Broker::Ottla(ottla) => ottla.process.as_ref().context("stopped")?.usage(),
             Broker::Kafka(kafka) => kafka.usage(),
+            Broker::StandIn(it) => it.process.usage(),
         }
+    }
+}
+
+impl StandIn {
+    fn start(address: SocketAddr, folder: &Path, cpus: Option<&str>) -> Result<StandIn> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["worker", "stand-in", &address.to_string()]).arg(folder);
+        let log = folder.join("stand-in.log");
+        let mut process = Process::spawn(&mut on_cpus(command, cpus), &log)?;
+        probe::wait_ready(address, PATIENCE, || match process.ended()? {
+            None => Ok(()),
+            Some(status) => bail!("the stand-in ended with {status}: {}", std::fs::read_to_string(&log)?),
+        })?;
+        Ok(StandIn { address, folder: folder.to_owned(), process })
     }
 }
 

@@ -122,6 +122,11 @@ impl Case {
         }
     }
 
+    /// True for what a broker that only copies can do.
+    pub(crate) fn is_copying(&self) -> bool {
+        matches!(self.work, Work::Produce(..) | Work::Consume(..) | Work::Latency(_)) && !self.header_only
+    }
+
     /// True when the case measures the machine and no broker.
     pub(crate) fn is_bare(&self) -> bool {
         matches!(

@@ -64,7 +64,18 @@ mod tests {
     use super::*;
 
     fn row(metric: &'static str, ratio: Option<f64>) -> Row {
-        Row { case: "c", metric, ottla: None, kafka: None, bare: None, ratio, ratio_to_bare: None, goals: Vec::new() }
+        Row {
+            case: "c",
+            metric,
+            ottla: None,
+            kafka: None,
+            bare: None,
+            stand_in: None,
+            ratio,
+            ratio_to_bare: None,
+            ratio_to_stand_in: None,
+            goals: Vec::new(),
+        }
     }
 
     #[test]

@@ -36,11 +36,15 @@ pub(crate) struct Row {
     pub(crate) kafka: Option<f64>,
     /// Median of the bare loop that is the limit of this case.
     pub(crate) bare: Option<f64>,
+    /// Median of the broker that only copies.
+    pub(crate) stand_in: Option<f64>,
     /// Ottla divided by Kafka.
     pub(crate) ratio: Option<f64>,
     /// Ottla divided by the bare loop.
     pub(crate) ratio_to_bare: Option<f64>,
-    /// Bounds on the two ratios and on Ottla's own value.
+    /// Ottla divided by the broker that only copies.
+    pub(crate) ratio_to_stand_in: Option<f64>,
+    /// Bounds on the first two ratios and on Ottla's own value.
     pub(crate) goals: Vec<Goal>,
 }
 
@@ -81,12 +85,13 @@ impl Report<'_> {
     pub(crate) fn print(&self) {
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
         println!(
-            "{:<33}{:<22}{:>12}{:>12}{:>9}{:>12}{:>9}",
-            "case", "metric", "ottla", "kafka", "ratio", "bare", "ratio"
+            "{:<33}{:<22}{:>12}{:>12}{:>9}{:>12}{:>9}{:>12}{:>9}",
+            "case", "metric", "ottla", "kafka", "ratio", "bare", "ratio", "stand-in", "ratio"
         );
         for row in &self.rows {
             print!("{:<33}{:<22}{:>12}{:>12}", row.case, row.metric, number(row.ottla), number(row.kafka));
             print!("{:>9}{:>12}{:>9}", number(row.ratio), number(row.bare), number(row.ratio_to_bare));
+            print!("{:>12}{:>9}", number(row.stand_in), number(row.ratio_to_stand_in));
             for goal in &row.goals {
                 let word = goal.met.map_or("?", |met| if met { "met" } else { "MISSED" });
                 print!("  {}: {word}", goal.what);
@@ -117,10 +122,11 @@ fn row(measurements: &[Measurement], case: &'static str, metric: &'static str) -
         (median_of(measurements, Side::Ottla, case, metric), median_of(measurements, Side::Kafka, case, metric));
     let limit = limit_of(case).filter(|_| matches!(metric, "broker_cpu_s_per_gb" | "mb_per_s"));
     let bare = limit.and_then(|limit| median_of(measurements, Side::Bare, limit, metric));
+    let stand_in = median_of(measurements, Side::StandIn, case, metric);
     let divide = |by: Option<f64>| ottla.zip(by).filter(|(_, by)| *by > 0.0).map(|(ottla, by)| ottla / by);
-    let (ratio, ratio_to_bare) = (divide(kafka), divide(bare));
+    let (ratio, ratio_to_bare, ratio_to_stand_in) = (divide(kafka), divide(bare), divide(stand_in));
     let goals = goals(case, metric, ottla, ratio, ratio_to_bare);
-    Row { case, metric, ottla, kafka, bare, ratio, ratio_to_bare, goals }
+    Row { case, metric, ottla, kafka, bare, stand_in, ratio, ratio_to_bare, ratio_to_stand_in, goals }
 }
 
 /// The bare loop that bounds a case; confined or not, it is the same work.

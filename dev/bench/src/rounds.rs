@@ -57,12 +57,17 @@ pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Re
         }
         for side in order {
             for setting in [Setting::Plain, Setting::Compacting, Setting::Confined] {
-                let runs =
-                    |it: &&Case| !it.is_bare() && it.setting() == setting && (side == Side::Ottla || !it.header_only);
+                let runs = |it: &&Case| {
+                    let can = match side {
+                        Side::StandIn => it.is_copying(),
+                        _ => side == Side::Ottla || !it.header_only,
+                    };
+                    !it.is_bare() && it.setting() == setting && can
+                };
                 let of_session: Vec<_> = cases.iter().filter(runs).collect();
                 session(side, &of_session, parameters, setting, &mut |case, metrics| add(side, case, metrics))?;
             }
-            for case in cases {
+            for case in cases.iter().filter(|_| side != Side::StandIn) {
                 let metrics = match case.work {
                     Work::Many(partitions) if many::holds(side, partitions) => {
                         many::partitions(side, partitions, parameters)

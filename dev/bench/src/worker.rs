@@ -16,6 +16,7 @@ mod librdkafka;
 mod link;
 pub(crate) mod rolling;
 pub(crate) mod spread;
+mod stand_in;
 
 /// A job and its parameters.
 #[derive(Debug, Subcommand)]
@@ -42,6 +43,8 @@ pub(crate) enum Job {
     Spread(spread::Load),
     /// Waits until a partition takes a batch
     LastPartition { bootstrap: SocketAddr, topic: String, partition: i32 },
+    /// A broker that only copies, until it is killed
+    StandIn { address: SocketAddr, folder: PathBuf },
     /// Appends to a file and flushes it, batch by batch
     BareSynced { bytes: u64, file: PathBuf, batch: usize },
     /// Appends to many files in turn and makes a group of appends durable together
@@ -91,6 +94,7 @@ pub(crate) fn run(job: &Job) -> Result<()> {
             println!("{}", serde_json::to_string(&rolling::run(roll)?)?);
             return Ok(());
         }
+        Job::StandIn { address, folder } => return stand_in::serve(*address, folder.clone()),
         Job::Create { bootstrap, topic, settings } => librdkafka::create(bootstrap, topic, settings)?,
         Job::Alter { bootstrap, topic, settings } => librdkafka::alter(bootstrap, topic, settings)?,
         Job::Delete { bootstrap, topic } => librdkafka::delete(bootstrap, topic)?,
