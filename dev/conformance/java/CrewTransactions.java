@@ -63,6 +63,7 @@ final class CrewTransactions implements AutoCloseable {
         words.forEach((key, offset) -> line.append(' ').append(key).append('=').append(offset));
         role.say(line.toString());
         producer.sendOffsetsToTransaction(offsets, group);
+        role.say("note offsets");
     }
 
     /** Runs one transaction; true when it was committed. */

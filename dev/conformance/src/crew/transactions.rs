@@ -99,7 +99,9 @@ impl Transactions {
         for (partition, offset) in positions {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
         }
-        self.again(|| self.producer.send_offsets_to_transaction(&list, metadata, PATIENCE))
+        self.again(|| self.producer.send_offsets_to_transaction(&list, metadata, PATIENCE))?;
+        self.role.say("note offsets");
+        Ok(())
     }
 
     /// Runs one transaction.

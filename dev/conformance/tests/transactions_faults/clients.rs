@@ -10,6 +10,10 @@ use crate::stage::Stage;
 /// A transaction's time where it is to run out.
 const SHORT_TIMEOUT_MS: u32 = 3_000;
 
+/// Steps of a client, as it tells them: it is killed right after. What follows `commit` is EndTxn and its answer, so that one is
+/// tried twice; the other answers are those to InitProducerId, TxnOffsetCommit and EndTxn.
+const KILLED_AT: [&str; 7] = ["note init", "send", "acked", "note offsets", "commit", "commit", "ok"];
+
 /// What happens to clients of a language.
 type Scenario = fn(&Broker, &Programs, Language, u64) -> Result<()>;
 
@@ -25,18 +29,23 @@ pub(crate) fn run(suite: &mut Suite, broker: &Broker, programs: &Programs, seed:
     }
 }
 
-/// Killed in the midst of a transaction, with and without the commit asked for; a successor with the same transactional ids
-/// goes on.
+/// Killed in the midst of a transaction, with and without the commit asked for, and right behind an answer; a successor with
+/// the same transactional ids goes on.
 fn killed(broker: &Broker, programs: &Programs, language: Language, seed: u64) -> Result<()> {
     let mut stage = Stage::new(&format!("client-killed-{}", language.name()), broker, programs, seed);
     let place = stage.place(broker, language)?;
-    for (take, step) in [("a", "send"), ("b", "acked"), ("c", "commit"), ("d", "commit")] {
-        let mut cast = stage.cast(&place, take)?;
-        stage.progress(cast.producers())?;
-        stage.story.await_more(&cast.writers[0], step, 1 + stage.dice.below(10) as usize)?;
+    for (take, step) in KILLED_AT.into_iter().enumerate() {
+        let mut cast = stage.cast(&place, &format!("take{take}"))?;
+        let client = if step == "note offsets" { &cast.copiers[0] } else { &cast.writers[0] };
+        if step == "note init" {
+            stage.story.await_count(client, step, 1)?;
+        } else {
+            stage.progress(cast.producers())?;
+            stage.story.await_more(client, step, 1 + stage.dice.below(10) as usize)?;
+        }
         cast.crew.kill()?;
     }
-    let mut last = stage.cast(&place, "e")?;
+    let mut last = stage.cast(&place, "last")?;
     stage.progress(last.producers())?;
     last.stop()?;
     stage.judge()

@@ -79,7 +79,11 @@ impl Scene {
 }
 
 /// The request is refused, with an error that says so: not one that clients retry, or know nothing of.
-fn refused(it: &mut Transactional, what: &str, mut ask: impl FnMut(&mut Transactional) -> Result<i16>) -> Result<()> {
+pub(crate) fn refused(
+    it: &mut Transactional,
+    what: &str,
+    mut ask: impl FnMut(&mut Transactional) -> Result<i16>,
+) -> Result<()> {
     let error = it.answered(what, &mut ask)?;
     ensure!(error != 0, "{what} was taken");
     let unknown = [ErrorCode::UnknownServerError, ErrorCode::RequestTimedOut];

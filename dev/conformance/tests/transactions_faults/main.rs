@@ -20,6 +20,7 @@ mod brokers;
 mod clients;
 mod drain;
 mod late;
+mod markers;
 mod raw;
 mod stage;
 mod steps;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
 fn run(suite: &mut Suite, broker: &mut Broker, programs: &Programs, seed: u64) {
     late::run(suite, broker, seed);
     steps::run(suite, broker, seed);
+    markers::run(suite, seed);
     clients::run(suite, broker, programs, seed);
     brokers::run(suite, broker, programs, seed);
 }

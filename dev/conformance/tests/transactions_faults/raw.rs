@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use ottla_conformance::crew::Story;
@@ -113,11 +114,21 @@ impl Transactional {
         Ok(())
     }
 
-    /// Adds a partition, where the protocol wants that, and sends one record: its value and offset.
-    pub(crate) fn send(&mut self, partition: i32) -> Result<String> {
+    /// Adds a partition, where the protocol wants that, and sends one record.
+    pub(crate) fn send(&mut self, partition: i32) -> Result<()> {
         if self.version == Version::One {
-            self.settled("a partition to be added", |it| it.add_partition(partition))?;
+            self.enter(partition)?;
         }
+        self.write(partition)
+    }
+
+    /// Adds a partition.
+    pub(crate) fn enter(&mut self, partition: i32) -> Result<()> {
+        self.settled("a partition to be added", |it| it.add_partition(partition))
+    }
+
+    /// Sends one record, in a partition that was added where the protocol wants that.
+    pub(crate) fn write(&mut self, partition: i32) -> Result<()> {
         let value = format!("{}.{}", self.name, self.sent);
         let key = format!("{}/{partition}", self.topic);
         self.sent += 1;
@@ -131,7 +142,7 @@ impl Transactional {
         })?;
         *self.sequences.entry(partition).or_default() += 1;
         self.say(&format!("acked {key} {value} @{offset}"));
-        Ok(value)
+        Ok(())
     }
 
     pub(crate) fn add_partition(&mut self, partition: i32) -> Result<i16> {
@@ -152,7 +163,8 @@ impl Transactional {
     pub(crate) fn produce(&mut self, partition: i32, value: &str, by: (i64, i16), sequence: i32) -> Result<(i16, i64)> {
         let producer = ProducerIdAndEpoch { id: ProducerId(by.0), epoch: ProducerEpoch(by.1) };
         let mut batch = BatchBuilder::new().producer(producer, sequence).transactional(true);
-        batch.append(Millis(1_600_000_000_000), None, Some(value.as_bytes()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        batch.append(Millis(now.as_millis() as i64), None, Some(value.as_bytes()));
         let records = Some(batch.build()?.into());
         let partition_data = vec![PartitionProduceData { index: partition, records }];
         let data = TopicProduceData { name: self.topic.clone(), partition_data, ..TopicProduceData::default() };
@@ -168,17 +180,27 @@ impl Transactional {
         Ok((found.error_code, found.base_offset))
     }
 
-    /// Commits an offset of the group in the transaction.
+    /// Adds the group, where the protocol wants that, and commits an offset of it in the transaction.
     pub(crate) fn offset(&mut self, offset: i64) -> Result<()> {
         if self.version == Version::One {
-            let request = AddOffsetsToTxnRequest {
-                transactional_id: self.id.clone(),
-                producer_id: self.producer.0,
-                producer_epoch: self.producer.1,
-                group_id: self.group.clone(),
-            };
-            self.settled("a group to be added", |it| Ok(it.raw.ask(ADD_OFFSETS, &request)?.error_code))?;
+            self.enter_group()?;
         }
+        self.write_offset(offset)
+    }
+
+    /// Adds the group.
+    pub(crate) fn enter_group(&mut self) -> Result<()> {
+        let request = AddOffsetsToTxnRequest {
+            transactional_id: self.id.clone(),
+            producer_id: self.producer.0,
+            producer_epoch: self.producer.1,
+            group_id: self.group.clone(),
+        };
+        self.settled("a group to be added", |it| Ok(it.raw.ask(ADD_OFFSETS, &request)?.error_code))
+    }
+
+    /// Commits an offset of the group, which was added where the protocol wants that.
+    pub(crate) fn write_offset(&mut self, offset: i64) -> Result<()> {
         self.say(&format!("offsets {} {}/0={offset}", self.group, self.topic));
         self.settled("an offset to be taken", |it| it.txn_offset_commit(offset, it.producer))
     }
