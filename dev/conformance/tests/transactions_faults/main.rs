@@ -7,7 +7,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `OTTLA_FAULTS_SEED=N` | the first seed of what is random; 1 where it is not set |
-//! | `OTTLA_FAULTS_SEEDS=N` | so many seeds, one after the other; 1 where it is not set, which takes about three minutes |
+//! | `OTTLA_FAULTS_SEEDS=N` | so many seeds, one after the other; 1 where it is not set, which takes about four minutes |
 //! | `OTTLA_FAULTS_KEEP=DIR` | where the history of a failed case goes; else `ottla-histories` in the folder for temporary files |
 
 use std::process::ExitCode;

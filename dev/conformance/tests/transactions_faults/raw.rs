@@ -30,7 +30,8 @@ pub(crate) enum Version {
     Two,
 }
 
-/// Coordinators of transactions.
+/// Coordinators of groups and of transactions; Kafka makes their topics when one is asked for.
+const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const FIND_COORDINATOR: i16 = 4;
 const ADD_PARTITIONS: i16 = 3;
@@ -91,11 +92,12 @@ impl Transactional {
 
     /// InitProducerId of a client that has a producer id and wants the next epoch.
     pub(crate) fn init_after(&mut self, (producer_id, producer_epoch): (i64, i16)) -> Result<()> {
-        let find = FindCoordinatorRequest {
-            key_type: TRANSACTION,
-            coordinator_keys: vec![self.id.clone()],
+        let find = |key_type, key: &String| FindCoordinatorRequest {
+            key_type,
+            coordinator_keys: vec![key.clone()],
             ..FindCoordinatorRequest::default()
         };
+        let finds = [find(TRANSACTION, &self.id), find(GROUP, &self.group)];
         let request = InitProducerIdRequest {
             transactional_id: Some(self.id.clone()),
             transaction_timeout_ms: TIMEOUT_MS,
@@ -105,7 +107,9 @@ impl Transactional {
         let version = self.of(4, 5);
         let mut got = (-1, -1);
         self.settled("a producer id", |it| {
-            it.raw.ask(FIND_COORDINATOR, &find)?;
+            for find in &finds {
+                it.raw.ask(FIND_COORDINATOR, find)?;
+            }
             let answer = it.raw.ask(version, &request)?;
             got = (answer.producer_id, answer.producer_epoch);
             Ok(answer.error_code)
