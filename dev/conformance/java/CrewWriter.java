@@ -5,6 +5,9 @@ import org.apache.kafka.common.TopicPartition;
 
 /** Writes transactions over several partitions, some of which it aborts. */
 final class CrewWriter extends CrewWorker {
+    /** Between transactions: what is written while a group loses a member that was killed is all to be read and judged. */
+    private static final int PAUSE_MS = 5;
+
     CrewWriter(CrewRole role) {
         super(role);
     }
@@ -19,6 +22,7 @@ final class CrewWriter extends CrewWorker {
                         transactions.send(to.get(role.dice.nextInt(to.size())), transactions.next(), "");
                     }
                 });
+                Thread.sleep(PAUSE_MS);
             }
         } catch (CrewTransactions.Fenced fenced) {
             role.say("note fenced");

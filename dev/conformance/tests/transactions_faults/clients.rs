@@ -12,7 +12,16 @@ const SHORT_TIMEOUT_MS: u32 = 3_000;
 
 /// Steps of a client, as it tells them: it is killed right after. What follows `commit` is EndTxn and its answer, so that one is
 /// tried twice; the other answers are those to InitProducerId, TxnOffsetCommit and EndTxn.
-const KILLED_AT: [&str; 7] = ["note init", "send", "acked", "note offsets", "commit", "commit", "ok"];
+/// Whether the copiers are at work by then is said beside: they are when their group has lost those that were killed.
+const KILLED_AT: [(&str, bool); 7] = [
+    ("note init", false),
+    ("send", true),
+    ("acked", false),
+    ("note offsets", true),
+    ("commit", false),
+    ("commit", true),
+    ("ok", false),
+];
 
 /// What happens to clients of a language.
 type Scenario = fn(&Broker, &Programs, Language, u64) -> Result<()>;
@@ -34,13 +43,13 @@ pub(crate) fn run(suite: &mut Suite, broker: &Broker, programs: &Programs, seed:
 fn killed(broker: &Broker, programs: &Programs, language: Language, seed: u64) -> Result<()> {
     let mut stage = Stage::new(&format!("client-killed-{}", language.name()), broker, programs, seed);
     let place = stage.place(broker, language)?;
-    for (take, step) in KILLED_AT.into_iter().enumerate() {
+    for (take, (step, copies)) in KILLED_AT.into_iter().enumerate() {
         let mut cast = stage.cast(&place, &format!("take{take}"))?;
         let client = if step == "note offsets" { &cast.copiers[0] } else { &cast.writers[0] };
         if step == "note init" {
             stage.story.await_count(client, step, 1)?;
         } else {
-            stage.progress(cast.producers())?;
+            stage.progress(cast.writers.iter().chain(cast.copiers.iter().filter(|_| copies)))?;
             stage.story.await_more(client, step, 1 + stage.dice.below(10) as usize)?;
         }
         cast.crew.kill()?;
