@@ -1,4 +1,4 @@
-//! Compaction of one log, case by case. `tests/compaction.rs` of the crate goes over all of it at random.
+//! Compaction of one log, case by case. `tests/compaction/` of the crate goes over all of it at random.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
