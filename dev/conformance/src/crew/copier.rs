@@ -27,6 +27,7 @@ pub(super) fn read(role: &Role) -> Result<()> {
     while !role.is_over() {
         say_polled(role, from, &poll(role, &consumer));
     }
+    leave(consumer);
     Ok(())
 }
 
@@ -67,7 +68,14 @@ pub(super) fn copy(role: &Role) -> Result<()> {
         }
     }
     transactions.end();
+    leave(consumer);
     Ok(())
+}
+
+/// The library is not asked to close: where that comes right behind an assignment it may end the whole process (its assertion
+/// `rktp_started`). The connections go with the process.
+fn leave(consumer: BaseConsumer) {
+    std::mem::forget(consumer);
 }
 
 /// A consumer of every partition, from where its group's offsets are.
