@@ -17,9 +17,10 @@ public final class ConsumeAssigned {
     /** Runs it. */
     public static void main(String[] arguments) {
         long records = Long.parseLong(arguments[3]);
+        // A fetch that waits at the end of the first reading holds the second one up.
         Map<String, Object> config = Map.of("bootstrap.servers", arguments[0], "enable.auto.commit", false,
                 "auto.offset.reset", "none", "max.partition.fetch.bytes", Integer.parseInt(arguments[4]),
-                "max.poll.records", 5000);
+                "max.poll.records", 5000, "fetch.max.wait.ms", 10);
         List<TopicPartition> all = IntStream.range(0, Integer.parseInt(arguments[2]))
                 .mapToObj(number -> new TopicPartition(arguments[1], number)).toList();
         var deserializer = new ByteArrayDeserializer();

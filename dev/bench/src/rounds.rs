@@ -25,6 +25,10 @@ use crate::worker::rolling::Rolled;
 
 const GB: f64 = 1e9;
 const MB: f64 = 1e6;
+/// How long the files of a deleted topic may stay, and how often is looked.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// See [`PATIENCE`].
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What one case gave in one round.
 #[derive(Debug, Clone, Serialize)]
@@ -175,6 +179,22 @@ impl Session<'_> {
         Ok(topic)
     }
 
+    /// Deletes a topic and waits until its files are gone: to free what the system holds of them is work of the broker's process,
+    /// which the next case must not be charged with.
+    fn delete(&self, topic: &str) -> Result<()> {
+        clients::worker(&["delete", &self.broker.bootstrap(), topic], None)?;
+        let (begin, prefix, data) = (Instant::now(), format!("{topic}-"), self.broker.data());
+        let is_there = || -> Result<bool> {
+            let mut entries = std::fs::read_dir(&data)?;
+            Ok(entries.any(|entry| entry.is_ok_and(|it| it.file_name().to_string_lossy().starts_with(&prefix))))
+        };
+        while is_there()? {
+            ensure!(begin.elapsed() < PATIENCE, "files of {topic} are still there");
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
     fn records(&self, size: u32) -> u64 {
         self.parameters.payload_bytes / u64::from(size)
     }
@@ -238,7 +258,7 @@ impl Session<'_> {
         if client == Client::Librdkafka && !self.filled.contains_key(&size) {
             self.filled.insert(size, topic);
         } else {
-            clients::worker(&["delete", &self.broker.bootstrap(), &topic], None)?;
+            self.delete(&topic)?;
         }
         Ok(metrics)
     }
@@ -288,7 +308,7 @@ impl Session<'_> {
         let commits: Commits =
             clients::driver("groups", &[&bootstrap, &topic, partitions, &groups, &members, &seconds])?;
         let after = self.broker.usage()?;
-        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        self.delete(&topic)?;
         Ok(BTreeMap::from([
             ("commits", commits.commits as f64),
             ("commit_p50_us", commits.p50_us),
@@ -317,7 +337,7 @@ impl Session<'_> {
         let seconds = begin.elapsed().as_secs_f64();
         let used = self.broker.usage()?;
         let after = Closed::look(&self.broker.data(), &topic)?;
-        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        self.delete(&topic)?;
         let bytes = before.bytes as f64;
         Ok(BTreeMap::from([
             ("mb_per_s", bytes / MB / seconds),
@@ -337,7 +357,7 @@ impl Session<'_> {
         let arguments = [&[bootstrap.as_str(), &topic, &partitions, &members], protocol].concat();
         let rolled: Rolled = clients::driver("rolling", &arguments)?;
         let after = self.broker.usage()?;
-        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        self.delete(&topic)?;
         Ok(BTreeMap::from([
             ("roll_seconds", rolled.seconds),
             ("idle_seconds", rolled.idle_seconds),
@@ -370,7 +390,7 @@ impl Session<'_> {
         })?;
         metrics.extend([("p50_ms", latencies.0), ("p99_ms", latencies.1)]);
         for topic in [input, output] {
-            clients::worker(&["delete", &self.broker.bootstrap(), &topic], None)?;
+            self.delete(&topic)?;
         }
         Ok(metrics)
     }
@@ -397,7 +417,7 @@ impl Session<'_> {
             Ok(measured)
         })?;
         metrics.extend([("p50_ms", latencies.p50), ("p99_ms", latencies.p99), ("p999_ms", latencies.p999)]);
-        clients::worker(&["delete", &bootstrap, &topic], None)?;
+        self.delete(&topic)?;
         Ok(metrics)
     }
 }
