@@ -2,9 +2,9 @@
 //!
 //! Both begin with 16 bits: in a key they say which type of record it is, in a value which version of that type.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::{DecodeError, EncodeError, Message, Reader, Segment, Writer};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// Key of a record in an internal topic.
 pub trait RecordKey: Message {
@@ -66,18 +66,7 @@ fn prefixed<M: Message>(prefix: i16, message: &M, version: i16) -> Result<Bytes,
     let mut w = Writer::with_capacity(64);
     w.i16(prefix);
     message.encode(&mut w, version)?;
-    let encoded = w.finish();
-    if let [Segment::Bytes(bytes)] = &encoded.segments[..] {
-        return Ok(bytes.clone());
-    }
-    let mut all = BytesMut::with_capacity(encoded.len as usize);
-    for segment in &encoded.segments {
-        // Such messages hold no record data, so no segment lies in a file.
-        if let Segment::Bytes(bytes) = segment {
-            all.put_slice(bytes);
-        }
-    }
-    Ok(all.freeze())
+    Ok(w.finish().read().expect("such messages hold no record data, so nothing lies in a file"))
 }
 
 #[cfg(test)]

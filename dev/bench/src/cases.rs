@@ -1,5 +1,7 @@
 //! The cases, by name.
 
+use crate::brokers::Side;
+
 /// Who produces or consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
@@ -122,9 +124,14 @@ impl Case {
         }
     }
 
-    /// True for what a broker that only copies can do.
-    pub(crate) fn is_copying(&self) -> bool {
-        matches!(self.work, Work::Produce(..) | Work::Consume(..) | Work::Latency(_)) && !self.header_only
+    /// True where such a broker can do what the case asks.
+    pub(crate) fn suits(&self, side: Side) -> bool {
+        let copies = matches!(self.work, Work::Produce(..) | Work::Consume(..) | Work::Latency(_));
+        match side {
+            Side::Ottla => true,
+            Side::StandIn => copies && !self.header_only,
+            Side::Kafka | Side::Bare => !self.header_only,
+        }
     }
 
     /// True when the case measures the machine and no broker.

@@ -61,17 +61,11 @@ pub(crate) fn run(cases: &[Case], sides: &[Side], parameters: &Parameters) -> Re
         }
         for side in order {
             for setting in [Setting::Plain, Setting::Compacting, Setting::Confined] {
-                let runs = |it: &&Case| {
-                    let can = match side {
-                        Side::StandIn => it.is_copying(),
-                        _ => side == Side::Ottla || !it.header_only,
-                    };
-                    !it.is_bare() && it.setting() == setting && can
-                };
+                let runs = |it: &&Case| !it.is_bare() && it.setting() == setting && it.suits(side);
                 let of_session: Vec<_> = cases.iter().filter(runs).collect();
                 session(side, &of_session, parameters, setting, &mut |case, metrics| add(side, case, metrics))?;
             }
-            for case in cases.iter().filter(|_| side != Side::StandIn) {
+            for case in cases.iter().filter(|case| case.suits(side)) {
                 let metrics = match case.work {
                     Work::Many(partitions) if many::holds(side, partitions) => {
                         many::partitions(side, partitions, parameters)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use ottla_wire::frame::{self, RequestHeader};
 use ottla_wire::messages::{
     ApiVersion, ApiVersionsResponse, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse, FetchRequest, FindCoordinatorResponse,
@@ -17,7 +18,7 @@ use ottla_wire::messages::{
     ListOffsetsTopicResponse, MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
 };
-use ottla_wire::{ApiKey, Message, Reader, frame};
+use ottla_wire::{ApiKey, Message, Reader};
 use rustix::fs::sendfile;
 use rustix::net::SendFlags;
 
@@ -142,27 +143,23 @@ impl Connection<'_> {
         if !known.is_some_and(|(_, least, most)| (*least..=*most).contains(&version)) {
             ensure!(api == ApiKey::ApiVersions, "{api:?} of version {version}");
             let refusal = ApiVersionsResponse { error_code: UNSUPPORTED_VERSION, ..versions() };
-            return self.write(&frame::encode_response_of(api, 0, header.correlation_id, &refusal)?.read()?);
+            return self.write(&encoded(&RequestHeader { version: 0, ..header }, &refusal)?);
         }
-        let encoded = match api {
+        let answer = match api {
             ApiKey::Fetch => return self.fetch(header.correlation_id, &FetchRequest::decode(&mut body, version)?),
-            ApiKey::ApiVersions => frame::encode_response_of(api, version, header.correlation_id, &versions()),
-            ApiKey::Metadata => {
-                frame::encode_response_of(api, version, header.correlation_id, &self.metadata(&mut body, version)?)
-            }
-            ApiKey::ListOffsets => {
-                frame::encode_response_of(api, version, header.correlation_id, &self.offsets(&mut body, version)?)
-            }
+            ApiKey::ApiVersions => encoded(&header, &versions()),
+            ApiKey::Metadata => encoded(&header, &self.metadata(&mut body, version)?),
+            ApiKey::ListOffsets => encoded(&header, &self.offsets(&mut body, version)?),
             ApiKey::FindCoordinator => {
                 let (host, port) = (self.address.ip().to_string(), self.address.port().into());
                 let found = FindCoordinatorResponse { node_id: NODE, host, port, ..FindCoordinatorResponse::default() };
-                frame::encode_response_of(api, version, header.correlation_id, &found)
+                encoded(&header, &found)
             }
             ApiKey::CreateTopics => {
                 let names = CreateTopicsRequest::decode(&mut body, version)?.topics.into_iter().map(|topic| topic.name);
                 let made = names.map(|name| CreatableTopicResult { name, ..CreatableTopicResult::default() });
                 let response = CreateTopicsResponse { topics: made.collect(), ..CreateTopicsResponse::default() };
-                frame::encode_response_of(api, version, header.correlation_id, &response)
+                encoded(&header, &response)
             }
             ApiKey::DeleteTopics => {
                 let names = DeleteTopicsRequest::decode(&mut body, version)?.topic_names;
@@ -170,15 +167,15 @@ impl Connection<'_> {
                 let gone =
                     names.into_iter().map(|name| DeletableTopicResult { name: Some(name), ..Default::default() });
                 let response = DeleteTopicsResponse { responses: gone.collect(), ..DeleteTopicsResponse::default() };
-                frame::encode_response_of(api, version, header.correlation_id, &response)
+                encoded(&header, &response)
             }
             ApiKey::InitProducerId => {
                 let given = InitProducerIdResponse { producer_id: 1, producer_epoch: 0, ..Default::default() };
-                frame::encode_response_of(api, version, header.correlation_id, &given)
+                encoded(&header, &given)
             }
             other => bail!("{other:?} is not served"),
         };
-        self.write(&encoded?.read()?)
+        self.write(&answer?)
     }
 
     fn write(&mut self, frame: &[u8]) -> Result<()> {
@@ -276,6 +273,11 @@ impl Connection<'_> {
         }
         self.write(&head)
     }
+}
+
+/// The frame of an answer.
+fn encoded(header: &RequestHeader, answer: &impl Message) -> Result<Bytes> {
+    Ok(frame::encode_response_of(header.api, header.version, header.correlation_id, answer)?.read()?)
 }
 
 fn versions() -> ApiVersionsResponse {

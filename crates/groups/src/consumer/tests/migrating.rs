@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ottla_wire::{
-    Message, Writer,
+    Message, encode_versioned,
     messages::{
         consumer_protocol_assignment,
         consumer_protocol_subscription::{self, ConsumerProtocolSubscription},
@@ -22,10 +22,7 @@ const OK: i16 = 0;
 const REBALANCE: i16 = ErrorCode::RebalanceInProgress as i16;
 
 fn bytes(message: &impl Message, version: i16) -> Bytes {
-    let mut w = Writer::with_capacity(64);
-    w.i16(version);
-    message.encode(&mut w, version).unwrap();
-    w.finish().read().unwrap()
+    encode_versioned(message, version).unwrap()
 }
 
 pub(super) fn subscription(topics: &[&str], owned: &[(&str, &[i32])]) -> Bytes {

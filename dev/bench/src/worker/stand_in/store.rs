@@ -26,11 +26,10 @@ pub(super) type Shared = Arc<Mutex<Partition>>;
 /// Batches one behind the other in one file.
 pub(super) struct Partition {
     pub(super) file: Arc<File>,
-    /// Base offset and position of each batch.
+    /// Base offset of each batch, and where it ends.
     batches: Vec<(i64, u64)>,
     /// Offset behind the last record.
     pub(super) next: i64,
-    size: u64,
 }
 
 impl Store {
@@ -49,7 +48,7 @@ impl Store {
         let file = Arc::new(File::options().read(true).write(true).create_new(true).open(&path)?);
         // It is gone with the last who holds it open.
         std::fs::remove_file(path)?;
-        let made = Arc::new(Mutex::new(Partition { file, batches: Vec::new(), next: 0, size: 0 }));
+        let made = Arc::new(Mutex::new(Partition { file, batches: Vec::new(), next: 0 }));
         partitions.insert((topic.to_owned(), partition), Arc::clone(&made));
         Ok(made)
     }
@@ -65,26 +64,29 @@ impl Partition {
     pub(super) fn append(&mut self, batch: &mut [u8]) -> Result<i64> {
         let last = batch.get(LAST_OFFSET_DELTA_AT..LAST_OFFSET_DELTA_AT + 4).context("a batch that is cut")?;
         let count = i64::from(i32::from_be_bytes(last.try_into()?)) + 1;
-        let base = self.next;
+        let (base, begin) = (self.next, self.begin(self.batches.len()));
         batch[..8].copy_from_slice(&base.to_be_bytes());
-        self.file.write_all_at(batch, self.size)?;
-        self.batches.push((base, self.size));
+        self.file.write_all_at(batch, begin)?;
+        self.batches.push((base, begin + batch.len() as u64));
         self.next += count;
-        self.size += batch.len() as u64;
         Ok(base)
+    }
+
+    /// Where batch number `at` begins, or the next one will.
+    fn begin(&self, at: usize) -> u64 {
+        at.checked_sub(1).map_or(0, |before| self.batches[before].1)
     }
 
     /// Whole batches from the one that holds `offset`: where they begin and end.
     pub(super) fn range(&self, offset: i64, bytes_max: u64) -> (u64, u64) {
-        let first = self.batches.partition_point(|(base, _)| *base <= offset).saturating_sub(1);
-        if offset >= self.next || self.batches.is_empty() {
-            return (self.size, self.size);
+        if offset >= self.next {
+            let end = self.begin(self.batches.len());
+            return (end, end);
         }
-        let begin = self.batches[first].1;
-        let fits = self.batches.partition_point(|(_, position)| *position <= begin + bytes_max);
-        let end = |at: usize| self.batches.get(at).map_or(self.size, |(_, position)| *position);
-        let all = if self.size <= begin + bytes_max { self.size } else { end(fits - 1) };
-        (begin, all.max(end(first + 1)))
+        let first = self.batches.partition_point(|(base, _)| *base <= offset).saturating_sub(1);
+        let begin = self.begin(first);
+        let behind = self.batches.partition_point(|(_, end)| *end <= begin + bytes_max);
+        (begin, self.begin(behind.max(first + 1)))
     }
 }
 
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn whole_batches_are_found_from_the_one_that_holds_an_offset() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let mut partition = Partition { file, batches: Vec::new(), next: 0, size: 0 };
+        let mut partition = Partition { file, batches: Vec::new(), next: 0 };
         let mut batch = [0; 100];
         batch[LAST_OFFSET_DELTA_AT + 3] = 9;
         for number in 0..5 {
