@@ -6,7 +6,7 @@ use std::{hint::black_box, path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use ottla_log::{Identity, Log, LogConfig, LogDirs, LogDirsConfig, Origin, ReadBound, StdDisk};
-use ottla_records::{BatchBuilder, BatchHeader, CheckedBatch, HEADER_LEN};
+use ottla_records::{BatchBuilder, CheckedBatch, HEADER_LEN};
 use ottla_types::{BrokerId, LeaderEpoch, Millis, Offset, PartitionIndex, TopicName, TopicPartition, Uuid};
 
 const NOW: Millis = Millis(1_760_000_000_000);
@@ -55,10 +55,7 @@ fn measure(log: &Log, size: usize, count: usize) -> anyhow::Result<()> {
 fn batch(size: usize) -> anyhow::Result<CheckedBatch> {
     let mut builder = BatchBuilder::new();
     builder.append(NOW, None, Some(&vec![7; size - HEADER_LEN - 12]));
-    let bytes = builder.build()?;
-    let header = BatchHeader::parse(&bytes)?;
-    let head = *bytes.first_chunk::<HEADER_LEN>().context("a whole header")?;
-    Ok(CheckedBatch { header, head, body: bytes.slice(HEADER_LEN..), max_timestamp: NOW, offset_of_max_timestamp: 0 })
+    Ok(builder.build_checked()?)
 }
 
 fn tell(what: &str, started: Instant, count: usize, bytes: usize) {

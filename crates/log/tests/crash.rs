@@ -10,7 +10,7 @@ use std::{
 
 use ottla_disk::{Disk, OpenMode};
 use ottla_log::{AbortedTransaction, Identity, Log, LogConfig, LogDirs, LogDirsConfig, LogState, Origin, ReadBound};
-use ottla_records::{BatchBuilder, BatchHeader, Batches, CheckedBatch, ControlType, HEADER_LEN};
+use ottla_records::{BatchBuilder, Batches, CheckedBatch, ControlType};
 use ottla_testkit::SimDisk;
 use ottla_types::{
     BrokerEpoch, BrokerId, LeaderEpoch, Millis, Offset, PartitionIndex, ProducerEpoch, ProducerId, ProducerIdAndEpoch,
@@ -108,7 +108,7 @@ impl Model {
     /// False once the machine is off.
     fn run(&mut self, op: Op, dirs: &LogDirs, log: &Log) -> bool {
         if let Some((builder, origin)) = self.batch(op) {
-            let batch = checked(builder);
+            let batch = builder.build_checked().unwrap();
             let epoch = LeaderEpoch(self.epoch);
             let Ok(appended) = log.append(&batch, epoch, origin, NOW) else { return false };
             self.batches.push((batch, epoch, origin));
@@ -124,18 +124,6 @@ impl Model {
                 true
             }
         }
-    }
-}
-
-fn checked(builder: BatchBuilder) -> CheckedBatch {
-    let bytes = builder.build().unwrap();
-    let header = BatchHeader::parse(&bytes).unwrap();
-    CheckedBatch {
-        header,
-        head: *bytes.first_chunk::<HEADER_LEN>().unwrap(),
-        body: bytes.slice(HEADER_LEN..),
-        max_timestamp: header.max_timestamp,
-        offset_of_max_timestamp: 0,
     }
 }
 
@@ -282,7 +270,7 @@ fn go_on(log: &Log) -> Result<(), TestCaseError> {
     for i in 0..12 {
         let mut builder = BatchBuilder::new();
         builder.append(NOW.plus(1000 + i), None, Some(&[1; 600]));
-        let batch = checked(builder);
+        let batch = builder.build_checked().unwrap();
         let appended = log.append(&batch, LeaderEpoch(100), Origin::Client, NOW).unwrap();
         expected.push((appended.first_offset.0, batch.header.crc));
     }

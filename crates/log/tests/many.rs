@@ -14,7 +14,7 @@ use std::{
 
 use ottla_disk::{Disk, OpenMode};
 use ottla_log::{EpochStart, Identity, Log, LogConfig, LogDirs, LogDirsConfig, LogState, Origin, ReadBound, Recovery};
-use ottla_records::{BatchBuilder, BatchHeader, Batches, CheckedBatch, HEADER_LEN};
+use ottla_records::{BatchBuilder, Batches, CheckedBatch};
 use ottla_testkit::{Fault, OperationKind, SimDisk};
 use ottla_types::{
     BrokerEpoch, BrokerId, LeaderEpoch, Millis, Offset, PartitionIndex, ProducerEpoch, ProducerId, ProducerIdAndEpoch,
@@ -52,15 +52,7 @@ fn batch(partition: i32, number: i32) -> CheckedBatch {
         ProducerIdAndEpoch { id: ProducerId(i64::from(partition) + 1), epoch: ProducerEpoch((partition % 3) as i16) };
     let mut builder = BatchBuilder::new().producer(producer, number);
     builder.append(NOW.plus(i64::from(number)), None, Some(format!("{partition} {number} {:>200}", "").as_bytes()));
-    let bytes = builder.build().unwrap();
-    let header = BatchHeader::parse(&bytes).unwrap();
-    CheckedBatch {
-        header,
-        head: *bytes.first_chunk::<HEADER_LEN>().unwrap(),
-        body: bytes.slice(HEADER_LEN..),
-        max_timestamp: header.max_timestamp,
-        offset_of_max_timestamp: 0,
-    }
+    builder.build_checked().unwrap()
 }
 
 struct World {

@@ -14,7 +14,7 @@ use std::{
 
 use ottla_disk::{Disk, OpenMode};
 use ottla_log::{FlushError, Identity, Log, LogConfig, LogDirs, LogDirsConfig, LogState, Origin};
-use ottla_records::{BatchBuilder, BatchHeader, CheckedBatch, HEADER_LEN};
+use ottla_records::{BatchBuilder, CheckedBatch};
 use ottla_testkit::{Fault, OperationKind, SimDisk};
 use ottla_types::{BrokerId, LeaderEpoch, Millis, Offset, PartitionIndex, TopicName, TopicPartition, Uuid};
 use parking_lot::Mutex;
@@ -42,15 +42,7 @@ fn partition(index: i32) -> TopicPartition {
 fn batch(size: usize) -> CheckedBatch {
     let mut builder = BatchBuilder::new();
     builder.append(NOW, None, Some(&vec![7; size]));
-    let bytes = builder.build().unwrap();
-    let header = BatchHeader::parse(&bytes).unwrap();
-    CheckedBatch {
-        header,
-        head: *bytes.first_chunk::<HEADER_LEN>().unwrap(),
-        body: bytes.slice(HEADER_LEN..),
-        max_timestamp: header.max_timestamp,
-        offset_of_max_timestamp: 0,
-    }
+    builder.build_checked().unwrap()
 }
 
 /// Who asked for which offset of which partition, and what they were told.

@@ -2,7 +2,7 @@ mod bad;
 
 use std::fs;
 
-use ottla_records::{BatchBuilder, BatchHeader, CheckedBatch, HEADER_LEN};
+use ottla_records::BatchBuilder;
 use ottla_types::{BrokerId, LeaderEpoch, Offset, PartitionIndex};
 
 use super::*;
@@ -40,15 +40,7 @@ fn partition(topic: &str, partition: i32) -> TopicPartition {
 fn append(log: &Log) -> Offset {
     let mut builder = BatchBuilder::new();
     builder.append(NOW, None, Some(&[1; 500]));
-    let bytes = builder.build().unwrap();
-    let header = BatchHeader::parse(&bytes).unwrap();
-    let batch = CheckedBatch {
-        header,
-        head: *bytes.first_chunk::<HEADER_LEN>().unwrap(),
-        body: bytes.slice(HEADER_LEN..),
-        max_timestamp: NOW,
-        offset_of_max_timestamp: 0,
-    };
+    let batch = builder.build_checked().unwrap();
     log.append(&batch, LeaderEpoch(0), Origin::Client, NOW).unwrap().last_offset
 }
 

@@ -11,7 +11,7 @@ use ottla_disk::Disk;
 use ottla_log::{
     CleanerSettings, Cleanup, Identity, Log, LogConfig, LogDirs, LogDirsConfig, LogState, Origin, ReadBound,
 };
-use ottla_records::{BatchBuilder, BatchHeader, BatchRef, Batches, CheckedBatch, ControlType, HEADER_LEN, records_of};
+use ottla_records::{BatchBuilder, BatchRef, Batches, ControlType, records_of};
 use ottla_testkit::SimDisk;
 use ottla_types::{
     BrokerEpoch, BrokerId, Compression, LeaderEpoch, Millis, Offset, PartitionIndex, ProducerEpoch, ProducerId,
@@ -91,18 +91,6 @@ pub(super) fn open(disk: &SimDisk, now: Millis) -> LogDirs {
 
 pub(super) fn settings(entries: usize) -> CleanerSettings {
     CleanerSettings { dedupe_bytes: entries * 24, load_factor: 0.9, io_bytes: 500, digest_key: [3; 16] }
-}
-
-pub(super) fn checked(builder: BatchBuilder) -> CheckedBatch {
-    let bytes = builder.build().unwrap();
-    let header = BatchHeader::parse(&bytes).unwrap();
-    CheckedBatch {
-        header,
-        head: *bytes.first_chunk::<HEADER_LEN>().unwrap(),
-        body: bytes.slice(HEADER_LEN..),
-        max_timestamp: header.max_timestamp,
-        offset_of_max_timestamp: 0,
-    }
 }
 
 /// A record as the model and readers know it.
@@ -208,7 +196,7 @@ impl World {
 
     pub(super) fn append(&mut self, builder: BatchBuilder, records: &[(u8, usize)], transaction: Option<u8>) {
         let origin = if records.is_empty() { Origin::Coordinator } else { Origin::Client };
-        let appended = self.log.append(&checked(builder), EPOCH, origin, Millis(self.now)).unwrap();
+        let appended = self.log.append(&builder.build_checked().unwrap(), EPOCH, origin, Millis(self.now)).unwrap();
         self.log.advance_high_watermark(self.log.log_end());
         for (at, (key, len)) in records.iter().enumerate() {
             let record = (*key, (*len > 0).then_some(*len));
