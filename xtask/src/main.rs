@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod codegen;
+mod root;
 mod test;
 
 /// What can be asked for.

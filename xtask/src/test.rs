@@ -16,6 +16,7 @@ mod install;
 mod steps;
 mod tally;
 
+use crate::root::root;
 use steps::Step;
 use tally::Tally;
 
@@ -54,7 +55,7 @@ impl Arguments {
 
 /// Names of the suites: the files of their package's `tests`.
 fn suites() -> impl Iterator<Item = String> {
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/conformance/tests"));
+    let files = std::fs::read_dir(root().join("dev/conformance/tests"));
     let files = files.into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
     files.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
 }

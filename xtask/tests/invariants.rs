@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // a test may
 
-use std::path::Path;
+use root::root;
+
+#[path = "../src/root.rs"]
+mod root;
 
 /// How a paragraph begins that states an invariant.
 const INVARIANT: &str = "**Invariant:**";
@@ -62,7 +65,7 @@ fn missing(check: &Check, text: Option<String>) -> Vec<String> {
 
 #[test]
 fn every_invariant_is_kept_by_tests_that_are_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = root();
     let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
     let invariants: Vec<_> = text.split("\n\n").filter(|paragraph| paragraph.starts_with(INVARIANT)).collect();
     assert_eq!(invariants.len(), text.matches(INVARIANT).count(), "an invariant begins within a paragraph");
@@ -92,7 +95,7 @@ fn faulty_rows(page: &str, read: impl Fn(&str) -> Option<String>) -> (usize, Vec
 
 #[test]
 fn every_row_of_the_page_on_damage_has_its_test() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = root();
     let page = std::fs::read_to_string(root.join("docs/damage.md")).unwrap();
     let read = |file: &str| std::fs::read_to_string(root.join(file)).ok();
     let (rows, wrong) = faulty_rows(&page, read);

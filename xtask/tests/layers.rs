@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used)] // a test may
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use root::root;
 use serde_json::Value;
+
+#[path = "../src/root.rs"]
+mod root;
 
 /// Crates that ship, with their layers.
 const LAYERS: [(&str, u8); 18] = [
@@ -51,10 +55,6 @@ struct Arrow {
     from: String,
     to: String,
     dev_only: bool,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 fn packages() -> Vec<Value> {

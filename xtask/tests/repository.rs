@@ -1,7 +1,11 @@
 //! What no file of the repository may hold: paths of one machine, and work put off.
 
-use std::path::Path;
 use std::process::Command;
+
+use root::root;
+
+#[path = "../src/root.rs"]
+mod root;
 
 /// Each in two parts, so that this file does not hold them.
 const FORBIDDEN: [(&str, &str); 4] = [("/wor", "k/"), ("/roo", "t/"), ("todo", "!("), ("unimplemented", "!(")];
@@ -19,8 +23,8 @@ fn faults(name: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn no_file_holds_what_it_may_not() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let listing = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output().unwrap();
+    let root = root();
+    let listing = Command::new("git").args(["ls-files", "-z"]).current_dir(&root).output().unwrap();
     assert!(listing.status.success(), "{}", String::from_utf8_lossy(&listing.stderr));
     let names = String::from_utf8(listing.stdout).unwrap();
     let names: Vec<_> = names.split('\0').filter(|name| !name.is_empty()).collect();

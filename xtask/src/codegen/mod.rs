@@ -27,16 +27,17 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use crate::root::root;
+
 const SCHEMA: &str = "crates/wire/schema";
 const MESSAGES: &str = "crates/wire/src/messages";
 
-/// Writes the generated files of the checkout that this program was built from.
+/// Writes the generated files of this checkout.
 ///
 /// # Errors
 /// What is wrong with a schema file, or what the file system says.
 pub(crate) fn run() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace above xtask")?;
-    run_in(root)
+    run_in(&root())
 }
 
 /// Writes the generated files of the checkout at `root`; files there that nothing generates any more are removed.

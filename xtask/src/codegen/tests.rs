@@ -1,14 +1,11 @@
 use std::fmt::Write as _;
 
 use super::{model::Type, *};
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
+use crate::root::root;
 
 #[test]
 fn what_is_checked_in_is_what_would_be_generated() {
-    let wanted = generate(root()).unwrap();
+    let wanted = generate(&root()).unwrap();
     let folder = root().join(MESSAGES);
     let names = file_names(&folder).unwrap();
     assert_eq!(names, wanted.keys().cloned().collect::<Vec<_>>(), "run `cargo xtask codegen`");
