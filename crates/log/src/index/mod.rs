@@ -8,7 +8,11 @@ pub(crate) mod offset_index;
 pub(crate) mod time_index;
 pub(crate) mod txn_index;
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use ottla_disk::DiskFile;
 
@@ -103,21 +107,23 @@ impl<E: Entry> ActiveIndex<E> {
     }
 }
 
+/// Where the last search of an index ended: a reader that goes on finds what it asks for next close behind. It only says where
+/// to look first.
+#[derive(Debug, Default)]
+pub(crate) struct Hint(AtomicUsize);
+
 /// The last of the first `entries` entries of `file` whose key is not above `key`; none where all are above.
-/// Entries rise by `key_of`.
 ///
 /// # Errors
 /// As the file system says; `UnexpectedEof` where the file holds fewer entries.
-pub(crate) fn search<E: Entry>(
-    file: &dyn DiskFile,
-    entries: usize,
-    key: i64,
-    key_of: impl Fn(E) -> i64,
-) -> io::Result<Option<E>> {
-    Ok(around::<E>(file, entries, |entry| key_of(entry) <= key)?.0)
+pub(crate) fn search<E: Entry>(file: &dyn DiskFile, entries: usize, key: i64, hint: &Hint) -> io::Result<Option<E>> {
+    let found = around::<E>(file, entries, hint, |entry| entry.key() <= key)?;
+    hint.0.store(found.at.saturating_sub(1), Relaxed);
+    Ok(found.before)
 }
 
-/// The first of the first `entries` entries of `file` whose key is not below `key`; none where all are below.
+/// The first of the first `entries` entries of `file` whose `key_of` is not below `key`; none where all are below. Entries rise
+/// by `key_of`.
 ///
 /// # Errors
 /// As [`search`].
@@ -125,19 +131,40 @@ pub(crate) fn first_from<E: Entry>(
     file: &dyn DiskFile,
     entries: usize,
     key: i64,
+    hint: &Hint,
     key_of: impl Fn(E) -> i64,
 ) -> io::Result<Option<E>> {
-    Ok(around::<E>(file, entries, |entry| key_of(entry) < key)?.1)
+    Ok(around::<E>(file, entries, hint, |entry| key_of(entry) < key)?.after)
 }
 
-/// The last entry that `is_before` says yes to and the one that follows it. Halves until a block is left, then reads that at once.
+/// A place between two entries.
+struct Gap<E> {
+    /// How many entries lie before it.
+    at: usize,
+    before: Option<E>,
+    after: Option<E>,
+}
+
+/// The gap behind the last entry that `is_before` says yes to. Looks at a block from the hint on, then halves until a block is left
+/// and reads that at once.
 fn around<E: Entry>(
     file: &dyn DiskFile,
     entries: usize,
+    hint: &Hint,
     is_before: impl Fn(E) -> bool,
-) -> io::Result<(Option<E>, Option<E>)> {
+) -> io::Result<Gap<E>> {
     let (mut low, mut high) = (0, entries);
     let (mut before, mut after) = (None, None);
+    let near = hint.0.load(Relaxed);
+    if 0 < near && near < entries {
+        let end = entries.min(near + SEARCH_BLOCK);
+        let found = scan(file, near, end, &is_before)?;
+        match (found.before, found.after) {
+            (None, first) => (high, after) = (near, first),
+            (last, None) if end < entries => (low, before) = (end, last),
+            _ => return Ok(found),
+        }
+    }
     while high - low > SEARCH_BLOCK {
         let middle = low + (high - low) / 2;
         let entry = read_entry(file, middle)?;
@@ -147,19 +174,27 @@ fn around<E: Entry>(
             (high, after) = (middle, Some(entry));
         }
     }
+    let found = scan(file, low, high, is_before)?;
+    Ok(Gap { at: found.at, before: found.before.or(before), after: found.after.or(after) })
+}
+
+/// The same among the entries from number `low` up to `high`, at most a block: one read.
+fn scan<E: Entry>(file: &dyn DiskFile, low: usize, high: usize, is_before: impl Fn(E) -> bool) -> io::Result<Gap<E>> {
     let mut bytes = [0; SEARCH_BLOCK * ENTRY_LEN_MAX];
     let bytes = &mut bytes[..(high - low) * E::LEN];
     if !bytes.is_empty() {
         file.read_exact_at(bytes, (low * E::LEN) as u64)?;
     }
-    let mut rest = bytes.chunks_exact(E::LEN).map(E::decode);
-    for entry in rest.by_ref() {
+    let mut gap = Gap { at: low, before: None, after: None };
+    for entry in bytes.chunks_exact(E::LEN).map(E::decode) {
         if !is_before(entry) {
-            return Ok((before, Some(entry)));
+            gap.after = Some(entry);
+            break;
         }
-        before = Some(entry);
+        gap.before = Some(entry);
+        gap.at += 1;
     }
-    Ok((before, after))
+    Ok(gap)
 }
 
 /// Entry number `at` of `file`.

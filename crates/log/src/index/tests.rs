@@ -1,4 +1,4 @@
-use std::{io::IoSlice, sync::Arc};
+use std::{io::IoSlice, os::fd::BorrowedFd, sync::Arc};
 
 use ottla_disk::{Disk, OpenMode};
 use ottla_types::{Offset, ProducerId};
@@ -51,7 +51,7 @@ fn entries_are_laid_out_as_kafka_does() {
 }
 
 proptest! {
-    /// A lookup in memory and file together gives what a search of a plain list gives.
+    /// A lookup in memory and file together gives what a search of a plain list gives, wherever the search before it ended.
     #[test]
     fn lookup_finds_the_last_entry_not_above(count in 0u32..2500, write_every in 1usize..700, keys in prop::collection::vec(-5i64..26_000, 20)) {
         let dir = tempfile::tempdir().unwrap();
@@ -64,15 +64,16 @@ proptest! {
             }
         }
         prop_assert!(index.recent.len() <= 2 * BLOCK);
+        let hint = Hint::default();
         for key in keys {
             let expected = (1..=count).map(entry).take_while(|e| e.key() <= key).last();
             let found = match index.lookup(key) {
                 Lookup::Found(found) => found,
-                Lookup::InFile(entries) => search(&*file, entries, key, Entry::key).unwrap(),
+                Lookup::InFile(entries) => search(&*file, entries, key, &hint).unwrap(),
             };
             prop_assert_eq!(found, expected);
         }
-        let from = super::first_from::<OffsetEntry>(&*file, index.in_file, 1000, Entry::key).unwrap();
+        let from = super::first_from::<OffsetEntry>(&*file, index.in_file, 1000, &hint, Entry::key).unwrap();
         prop_assert_eq!(from, (1..=index.in_file as u32).map(entry).find(|e| e.key() >= 1000));
         write_out(&mut index, &*file).unwrap();
         prop_assert_eq!(super::count::<OffsetEntry>(&*file).unwrap(), count as usize);
@@ -94,9 +95,9 @@ fn a_resumed_index_goes_on_where_the_file_ends() {
     index.push(entry(4));
     write_out(&mut index, &*file).unwrap();
     assert_eq!(read_entry::<OffsetEntry>(&*file, 3).unwrap(), entry(4));
-    assert_eq!(search(&*file, 4, 39, Entry::key).unwrap(), Some(entry(3)));
+    assert_eq!(search(&*file, 4, 39, &Hint::default()).unwrap(), Some(entry(3)));
     assert!(
-        search::<OffsetEntry>(&*file, 5, 1000, Entry::key).is_err(),
+        search::<OffsetEntry>(&*file, 5, 1000, &Hint::default()).is_err(),
         "an entry that is not there is an error, not a zero"
     );
 }
@@ -122,4 +123,56 @@ fn aborted_transactions_survive_a_torn_write_and_a_cut() {
     .unwrap();
     assert_eq!(seen, (0..99).chain([200]).collect::<Vec<_>>());
     assert_eq!(txn_index::kept(&*file, Offset(0), Offset(55)).unwrap(), 5 * 34);
+}
+
+/// Counts what is read of it.
+#[derive(Debug)]
+struct Counted {
+    file: Arc<dyn DiskFile>,
+    reads: AtomicUsize,
+}
+
+impl DiskFile for Counted {
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        self.reads.fetch_add(1, Relaxed);
+        self.file.read_at(buf, position)
+    }
+
+    fn write_all_at(&self, parts: &mut [IoSlice<'_>], position: u64) -> io::Result<()> {
+        self.file.write_all_at(parts, position)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.fd()
+    }
+}
+
+#[test]
+fn who_goes_on_from_where_he_was_needs_one_read() {
+    const ENTRIES: u32 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let file = Counted { file: file(&dir), reads: AtomicUsize::new(0) };
+    let mut bytes = Vec::new();
+    (0..ENTRIES).for_each(|i| entry(i).encode(&mut bytes));
+    file.write_all_at(&mut [IoSlice::new(&bytes)], 0).unwrap();
+    let hint = Hint::default();
+    for at in (1_000..ENTRIES).step_by(100) {
+        let before = file.reads.load(Relaxed);
+        let found = search(&file, ENTRIES as usize, entry(at).key() + 5, &hint).unwrap();
+        assert_eq!(found, Some(entry(at)));
+        let reads = file.reads.load(Relaxed) - before;
+        assert!(reads == 1 || at == 1_000, "{reads} reads for entry {at}");
+    }
 }

@@ -36,7 +36,7 @@ use crate::{
     cleaner::CleanedSegment,
     damage::{Marks, check::Anchor},
     handles::{Handle, HandleCache},
-    index::{self, Entry, Lookup, offset_index::OffsetEntry, time_index::TimeEntry, txn_index},
+    index::{self, Hint, Lookup, offset_index::OffsetEntry, time_index::TimeEntry, txn_index},
     unsynced::Changes,
 };
 
@@ -91,6 +91,8 @@ pub(crate) struct Segment {
     unsynced_indexes: Changes,
     /// What is known of its damage.
     damage: Marks,
+    /// In the offset index.
+    last_found: Hint,
     /// Whether it was looked into that offsets are missing at its end, and nothing was found wrong.
     ends_early: AtomicBool,
 }
@@ -125,6 +127,7 @@ impl Segment {
             synced: AtomicU64::new(0),
             unsynced_indexes: Changes::default(),
             damage: Marks::default(),
+            last_found: Hint::default(),
             ends_early: AtomicBool::new(false),
         }
     }
@@ -308,13 +311,9 @@ impl Segment {
     /// # Errors
     /// As the file system says, or where no batch stands at the place that should hold one.
     pub(crate) fn locate(&self, target: Offset) -> Result<Place, WalkError> {
-        match self.with_active(|active| active.place(target)).flatten() {
-            Some(place) => Ok(place),
-            None => self.find(target),
+        if let Some(place) = self.with_active(|active| active.place(target)).flatten() {
+            return Ok(place);
         }
-    }
-
-    fn find(&self, target: Offset) -> Result<Place, WalkError> {
         let found = self.find_batch(target)?;
         found.map_or_else(|| Ok(Place::End(self.size()?)), |found| Ok(Place::of(&found)))
     }
@@ -324,7 +323,7 @@ impl Segment {
     /// # Errors
     /// As [`Segment::locate`].
     pub(crate) fn position_of(&self, target: Offset) -> Result<u64, WalkError> {
-        match self.find(target) {
+        match self.locate(target) {
             Ok(place) => Ok(place.position()),
             Err(error) => error.known().map(|damage| damage.position).ok_or(error),
         }
@@ -376,7 +375,7 @@ impl Segment {
         let relative = target.0.saturating_sub(self.base.0);
         let Some(file) = self.offset_index.get_if_exists()? else { return Ok(Floor::START) };
         let entries = entries.map_or_else(|| index::count::<OffsetEntry>(&*file), Ok)?;
-        Ok(floor_of(index::search::<OffsetEntry>(&*file, entries, relative, Entry::key)?))
+        Ok(floor_of(index::search::<OffsetEntry>(&*file, entries, relative, &self.last_found)?))
     }
 
     /// An offset that no batch before `position` reaches, as near as the index tells; none where it does not.
@@ -387,7 +386,7 @@ impl Segment {
         let Some(file) = self.offset_index.get_if_exists()? else { return Ok(None) };
         let entries = index::count::<OffsetEntry>(&*file)?;
         let by_position = |entry: OffsetEntry| i64::from(entry.position);
-        let entry = index::first_from::<OffsetEntry>(&*file, entries, position as i64, by_position)?;
+        let entry = index::first_from::<OffsetEntry>(&*file, entries, position as i64, &self.last_found, by_position)?;
         let Some(entry) = entry else { return Ok(None) };
         let bound = self.base.plus(i64::from(entry.relative));
         // One that is too low would hide aborted transactions.
@@ -415,7 +414,7 @@ impl Segment {
                         Some(Lookup::InFile(entries)) => entries,
                         _ => index::count::<TimeEntry>(&*file)?,
                     };
-                    let entry = index::search::<TimeEntry>(&*file, entries, timestamp.0, Entry::key)?;
+                    let entry = index::search::<TimeEntry>(&*file, entries, timestamp.0, &Hint::default())?;
                     self.checked_time_entry(entry)?
                 }
                 None => None,

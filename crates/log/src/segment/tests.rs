@@ -3,7 +3,7 @@ use ottla_records::BatchBuilder;
 use ottla_types::LeaderEpoch;
 
 use super::*;
-use crate::{LogConfig, StdDisk};
+use crate::{LogConfig, StdDisk, index::Entry};
 
 const NOW: Millis = Millis(1000);
 
