@@ -153,6 +153,15 @@ pub trait DiskFile: Send + Sync + Debug + 'static {
     /// # Errors
     /// As the file system says; what was written since the last good call must then be taken for lost.
     fn sync_data(&self) -> io::Result<()>;
+    /// Sets room aside for `len` bytes from `from` on, which are going to be written, where that makes the writing cheaper; the
+    /// length of the file stays. [`DiskFile::set_len`] gives back what lies behind the end. Nothing may depend on it.
+    ///
+    /// # Errors
+    /// As the file system says; room for a part of it may then be set aside.
+    fn set_aside(&self, from: u64, len: u64) -> io::Result<()> {
+        let _ = (from, len);
+        Ok(())
+    }
     /// The descriptor, for `sendfile`; none where the file lives in memory.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 

@@ -18,12 +18,16 @@ use std::{
 
 use ottla_disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode, Space};
 use ottla_types::Millis;
-use rustix::fs::{FlockOperation, StatVfsMountFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, StatVfsMountFlags};
+
+use self::volume::Volume;
 
 /// Owner reads and writes, group reads.
 const FILE_MODE: u32 = 0o640;
 /// Owner does all, group lists.
 const DIR_MODE: u32 = 0o750;
+/// Nothing is set aside where less than this is free: who writes gets it.
+const SET_ASIDE_ROOM_MIN: u64 = 1024 * 1024 * 1024;
 /// Most slices that one `pwritev` takes on Linux (`UIO_MAXIOV`).
 const SLICES_MAX: usize = 1024;
 
@@ -90,7 +94,7 @@ impl Disk for StdDisk {
     /// who asks.
     fn sync_volume(&self, dir: &Path) -> io::Result<()> {
         let dir = File::open(dir)?;
-        let volume = volume_sync::of(&dir)?.ok_or(io::ErrorKind::Unsupported)?;
+        let volume = volume::of(&dir)?.ok_or(io::ErrorKind::Unsupported)?;
         rustix::fs::syncfs(&dir)?;
         if volume.wants_flush() {
             dir.sync_all()?;
@@ -103,7 +107,7 @@ impl Disk for StdDisk {
     }
 
     fn syncs_volume(&self, dir: &Path) -> bool {
-        File::open(dir).is_ok_and(|dir| volume_sync::of(&dir).is_ok_and(|volume| volume.is_some()))
+        File::open(dir).is_ok_and(|dir| volume::of(&dir).is_ok_and(|volume| volume.is_some()))
     }
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
@@ -165,6 +169,16 @@ impl DiskFile for StdFile {
         Ok(())
     }
 
+    fn set_aside(&self, from: u64, len: u64) -> io::Result<()> {
+        let volume = rustix::fs::fstatfs(&self.0)?;
+        let free = (volume.f_bavail as u64).saturating_mul(volume.f_bsize as u64);
+        let gains = Volume::of_type(volume.f_type as u64).is_some_and(Volume::gains_from_setting_aside);
+        if gains && free >= SET_ASIDE_ROOM_MIN {
+            rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, from, len)?;
+        }
+        Ok(())
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }
@@ -187,7 +201,7 @@ impl DiskFile for StdFile {
     }
 }
 
-mod volume_sync;
+mod volume;
 
 #[cfg(test)]
 mod tests;

@@ -149,6 +149,12 @@ impl DiskFile for WatchedFile {
         self.watch(Work::Other, |file| file.write_all_at(parts, position))
     }
 
+    /// Not watched: a disk is full, or bad, for whoever writes to it.
+    fn set_aside(&self, from: u64, len: u64) -> io::Result<()> {
+        check(&self.health)?;
+        self.file.set_aside(from, len)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.watch(Work::Other, |file| file.set_len(len))
     }

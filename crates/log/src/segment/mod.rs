@@ -7,6 +7,7 @@
 //! not written whole is cut off again, or the segment reports [`WriteFailure::Torn`] and must not be appended to.
 
 pub(crate) mod active;
+mod ahead;
 mod mend;
 pub(crate) mod name;
 mod resume;
@@ -28,6 +29,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::active::{Active, LargestTimestamp, Place};
 use self::{
+    ahead::Ahead,
     name::{FileKind, file_name},
     walk::{Flaw, HeaderWalk, LONG, Placed, SHORT, WalkError},
 };
@@ -93,6 +95,7 @@ pub(crate) struct Segment {
     damage: Marks,
     /// In the offset index.
     last_found: Hint,
+    ahead: Ahead,
     /// Whether it was looked into that offsets are missing at its end, and nothing was found wrong.
     ends_early: AtomicBool,
 }
@@ -128,6 +131,7 @@ impl Segment {
             unsynced_indexes: Changes::default(),
             damage: Marks::default(),
             last_found: Hint::default(),
+            ahead: Ahead::default(),
             ends_early: AtomicBool::new(false),
         }
     }
@@ -148,7 +152,11 @@ impl Segment {
     }
 
     fn begin_empty(&self) -> io::Result<()> {
-        self.log.get_or_create()?.set_len(0)?;
+        let file = self.log.get_or_create()?;
+        // Cut to nothing, even where there is nothing, a file is written back when it is closed (ext4), be it to be deleted.
+        if file.len()? > 0 {
+            file.set_len(0)?;
+        }
         self.offset_index.remove()?;
         self.time_index.remove()?;
         self.txn_index.remove()
@@ -228,6 +236,7 @@ impl Segment {
         let file = self.log.get().map_err(WriteFailure::Clean)?;
         let end = self.with_active(|active| active.size).ok_or_else(sealed).map_err(WriteFailure::Clean)?;
         self.cut_torn(&*file, end).map_err(WriteFailure::Clean)?;
+        self.ahead.prepare(&*file, end, end + batch.size_in_bytes() as u64);
         if let Err(error) = file.write_all_at(&mut [IoSlice::new(head), IoSlice::new(body)], end) {
             return Err(match file.set_len(end) {
                 Ok(()) => WriteFailure::Clean(error),
@@ -606,9 +615,11 @@ impl Segment {
     /// The segment is not appended to from now on.
     pub(crate) fn seal(&self) {
         let mut active = self.active.lock();
-        if let Some(was) = active.take() {
-            *self.sealed.lock() =
-                Sealed { size: Some(was.size), largest: Some(was.largest), largest_by: Witness::Batches };
+        let Some(was) = active.take() else { return };
+        *self.sealed.lock() = Sealed { size: Some(was.size), largest: Some(was.largest), largest_by: Witness::Batches };
+        drop(active);
+        if let Ok(file) = self.log.get() {
+            Ahead::give_back(&*file, was.size);
         }
     }
 

@@ -1,3 +1,5 @@
+use std::os::unix::fs::MetadataExt;
+
 use bytes::Bytes;
 use ottla_records::BatchBuilder;
 use ottla_types::LeaderEpoch;
@@ -145,4 +147,18 @@ fn hostile_bytes_are_an_error_and_never_a_panic() {
         assert!(segment.locate(Offset(10 + 150 * 7)).is_err());
         assert!(segment.rebuild_sealed(segment.size().unwrap(), &LogConfig::default()).is_err());
     }
+}
+
+#[test]
+fn a_sealed_segment_holds_no_more_of_the_disk_than_its_bytes() {
+    const SLACK: u64 = 64 * 1024;
+    let dir = tempfile::tempdir().unwrap();
+    let segment = segment(&dir, 0);
+    for at in 0..24 {
+        append(&segment, at, 1, 100_000, 1);
+    }
+    let size = segment.size().unwrap();
+    segment.seal();
+    let held = std::fs::metadata(dir.path().join(file_name(Offset(0), FileKind::Log))).unwrap().blocks() * 512;
+    assert!(held <= size + SLACK, "{held} bytes of the disk for {size}");
 }

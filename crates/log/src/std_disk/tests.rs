@@ -1,3 +1,5 @@
+use std::os::unix::fs::MetadataExt;
+
 use super::*;
 
 fn at(dir: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
@@ -84,4 +86,30 @@ fn a_volume_of_an_unknown_kind_is_not_synced_and_says_so() {
     assert!(!StdDisk.syncs_volume(proc));
     assert_eq!(StdDisk.sync_volume(proc).unwrap_err().kind(), io::ErrorKind::Unsupported);
     assert!(!StdDisk.syncs_volume(Path::new("/nowhere")));
+}
+
+#[test]
+fn what_is_set_aside_changes_no_byte_and_is_given_back() {
+    const LEN: u64 = 4 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let path = at(&dir, "f");
+    let file = StdDisk.open(&path, OpenMode::CreateNew).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"kept")], 0).unwrap();
+    let held = || std::fs::metadata(&path).unwrap().blocks() * 512;
+    file.sync_data().unwrap();
+    let before = held();
+    file.set_aside(4, LEN).unwrap();
+    assert_eq!(file.len().unwrap(), 4);
+    let folder = File::open(dir.path()).unwrap();
+    let volume = Volume::of_type(rustix::fs::fstatfs(&folder).unwrap().f_type as u64);
+    if volume.is_some_and(Volume::gains_from_setting_aside)
+        && StdDisk.space(dir.path()).unwrap().usable > LEN + SET_ASIDE_ROOM_MIN
+    {
+        assert!(held() >= before + LEN - 4096, "{before} bytes before, {} after", held());
+    }
+    file.set_len(4).unwrap();
+    assert_eq!(held(), before);
+    let mut back = [0; 4];
+    file.read_exact_at(&mut back, 0).unwrap();
+    assert_eq!(&back, b"kept");
 }
