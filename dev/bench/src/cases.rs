@@ -45,12 +45,32 @@ pub(crate) enum Work {
     BareSynced,
     /// Append to as many files in turn as often as requests are under way, then make all of that durable, without a broker.
     BareGroup(u32, Commit),
-    /// Receive from a socket and write to a file, without a broker.
-    BareReceive,
+    /// Receive from a socket and write to files, without a broker.
+    BareReceive(Written),
+    /// Append batches to as many files in turn as a topic has partitions, their blocks set aside before or not. No broker.
+    BareAppend(Blocks),
     /// Send a file with `sendfile`, without a broker.
-    BareSendfile(Drain),
+    BareSendfile(Drain, Written),
     /// Send ranges of so many bytes, each behind a small head: read and written with it, or with `sendfile`. No broker.
     BareRange(u32, Sending),
+}
+
+/// How bytes get into files: they lie in the page cache in pieces that are as large as this lets them be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// A power of two at a time, into one file.
+    Whole,
+    /// In batches as clients make them, as into the partitions of a topic.
+    InBatches,
+}
+
+/// When the file system looks for the blocks of a file that grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    /// When it writes them back; each append is promised that there will be some.
+    Later,
+    /// Some way ahead of the end, for many appends at once.
+    SetAside,
 }
 
 /// How a range of a file gets to a socket.
@@ -138,7 +158,12 @@ impl Case {
     pub(crate) fn is_bare(&self) -> bool {
         matches!(
             self.work,
-            Work::BareReceive | Work::BareSendfile(..) | Work::BareSynced | Work::BareGroup(..) | Work::BareRange(..)
+            Work::BareReceive(..)
+                | Work::BareAppend(..)
+                | Work::BareSendfile(..)
+                | Work::BareSynced
+                | Work::BareGroup(..)
+                | Work::BareRange(..)
         )
     }
 }
@@ -155,20 +180,27 @@ const fn header_only(name: &'static str, work: Work) -> Case {
     Case { name, work, confined: false, header_only: true }
 }
 
+use Blocks::{Later, SetAside};
 use Client::{Bare, Java, Librdkafka};
 use Commit::{EachFile, SharedFile, Volume};
 use Drain::{Blocking, Polling};
 use Sending::{Copied, Sendfile};
 use Work::{
-    Answered, BareGroup, BareRange, Compact, Consume, ConsumerPerf, Groups, Latency, Many, Produce, Rolling, Synced,
-    Transactions,
+    Answered, BareAppend, BareGroup, BareRange, BareReceive, BareSendfile, Compact, Consume, ConsumerPerf, Groups,
+    Latency, Many, Produce, Rolling, Synced, Transactions,
 };
+use Written::{InBatches, Whole};
 
 /// In the order in which they are run.
-pub(crate) const ALL: [Case; 73] = [
-    case("bare-receive", Work::BareReceive),
-    case("bare-sendfile", Work::BareSendfile(Blocking)),
-    case("bare-sendfile-polled", Work::BareSendfile(Polling)),
+pub(crate) const ALL: [Case; 78] = [
+    case("bare-receive", BareReceive(Whole)),
+    case("bare-receive-batches", BareReceive(InBatches)),
+    case("bare-append", BareAppend(Later)),
+    case("bare-append-set-aside", BareAppend(SetAside)),
+    case("bare-sendfile", BareSendfile(Blocking, Whole)),
+    case("bare-sendfile-polled", BareSendfile(Polling, Whole)),
+    case("bare-sendfile-batches", BareSendfile(Blocking, InBatches)),
+    case("bare-sendfile-batches-polled", BareSendfile(Polling, InBatches)),
     case("bare-synced", Work::BareSynced),
     case("bare-group-1000-each-file", BareGroup(1_000, EachFile)),
     case("bare-group-1000-volume", BareGroup(1_000, Volume)),

@@ -14,6 +14,12 @@ pub(crate) const LINGER_MS: u32 = 5;
 pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
 /// How much a fetch may bring per partition.
 pub(crate) const FETCH_BYTES: u32 = 1_048_576;
+/// Bytes of a batch that a bare loop appends: as long as those that clients make of [`BATCH_BYTES`], and no whole number of pages.
+pub(crate) const APPENDED_BATCH_BYTES: usize = 130_000;
+/// What a file that is only sent is written with, in calls of so many bytes: it lies in the page cache in pieces as large as they get.
+pub(crate) const FILLED_WITH_BYTES: usize = 1024 * 1024;
+/// How far ahead of its end a file's blocks are set aside where they are: as the broker does it.
+pub(crate) const SET_ASIDE_BYTES: u64 = 4 * 1024 * 1024;
 /// Options of every Java client.
 pub(crate) const CLIENT_JVM: [&str; 5] = ["-Xms512M", "-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
 /// Both brokers delete the files of a deleted topic soon, so that one case's data is not written to disk in the next, and have

@@ -189,6 +189,7 @@ fn client_settings() -> BTreeMap<&'static str, String> {
         ("linger_ms", parameters::LINGER_MS.to_string()),
         ("fetch_bytes", parameters::FETCH_BYTES.to_string()),
         ("bare_chunk_bytes", parameters::CHUNK_BYTES.to_string()),
+        ("appended_batch_bytes", parameters::APPENDED_BATCH_BYTES.to_string()),
         ("many_batch_bytes", parameters::MANY_BATCH_BYTES.to_string()),
         ("many_connections", parameters::MANY_CONNECTIONS.to_string()),
         ("many_in_flight", parameters::MANY_IN_FLIGHT.to_string()),

@@ -12,13 +12,13 @@ use ottla_peer::java::Jars;
 use serde::Serialize;
 
 use crate::brokers::{Broker, Side};
-use crate::cases::{Case, Client, Drain, Sending, Setting, Work};
+use crate::cases::{Blocks, Case, Client, Drain, Sending, Setting, Work, Written};
 use crate::clients::{self, JavaLoad, Latencies, Measured};
 use crate::compaction::{self, Closed};
 use crate::many;
 use crate::parameters::{
-    COMPACTING_PROPERTIES, CONFINED, LINGER_MS, MANY_BATCH_BYTES, MANY_CONNECTIONS, MANY_IN_FLIGHT, PARTITIONS,
-    PARTITIONS_PER_MEMBER, Parameters, RECORDS_PER_KEY,
+    APPENDED_BATCH_BYTES, COMPACTING_PROPERTIES, CONFINED, FILLED_WITH_BYTES, LINGER_MS, MANY_BATCH_BYTES,
+    MANY_CONNECTIONS, MANY_IN_FLIGHT, PARTITIONS, PARTITIONS_PER_MEMBER, Parameters, RECORDS_PER_KEY,
 };
 use crate::worker::groups::Commits;
 use crate::worker::rolling::Rolled;
@@ -158,7 +158,8 @@ impl Session<'_> {
             Work::Transactions(interval_ms) => self.transactions(interval_ms),
             Work::Compact(size) => self.compact(size),
             Work::StartStop | Work::Many(_) | Work::Synced(_) | Work::Answered(..) => Ok(BTreeMap::new()),
-            Work::BareReceive
+            Work::BareReceive(..)
+            | Work::BareAppend(..)
             | Work::BareSendfile(..)
             | Work::BareSynced
             | Work::BareGroup(..)
@@ -421,11 +422,16 @@ fn bare(case: &Case, parameters: &Parameters) -> Result<BTreeMap<&'static str, f
     let folder = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
     let file = folder.path().join("data");
     let bytes = parameters.bare_bytes.to_string();
-    let measured = if case.work == Work::BareReceive {
-        let size = parameters.payload_bytes.to_string();
-        between(&["bare-receive", &size, &file.to_string_lossy()], &|address| {
+    let measured = if let Work::BareReceive(written) = case.work {
+        let (size, folder) = (parameters.payload_bytes.to_string(), folder.path().to_string_lossy());
+        let in_batches: &[&str] = if written == Written::InBatches { &["--in-batches"] } else { &[] };
+        between(&[&["bare-receive", &size, &folder], in_batches].concat(), &|address| {
             vec!["bare-send".into(), address, size.clone()]
         })?
+    } else if let Work::BareAppend(blocks) = case.work {
+        let (size, folder) = (parameters.payload_bytes.to_string(), folder.path().to_string_lossy());
+        let set_aside: &[&str] = if blocks == Blocks::SetAside { &["--set-aside"] } else { &[] };
+        clients::worker(&[&["bare-append", &size, &folder], set_aside].concat(), None)?
     } else if case.work == Work::BareSynced {
         let (size, batch) = (parameters.bare_synced_bytes.to_string(), MANY_BATCH_BYTES.to_string());
         clients::worker(&["bare-synced", &size, &file.to_string_lossy(), &batch], None)?
@@ -436,9 +442,14 @@ fn bare(case: &Case, parameters: &Parameters) -> Result<BTreeMap<&'static str, f
         let folder = folder.path().to_string_lossy();
         clients::worker(&["bare-group", &size, &folder, &batch, &files, &group, &commit], None)?
     } else {
-        fill(&file, parameters.payload_bytes)?;
+        let (drain, written) = match case.work {
+            Work::BareSendfile(drain, written) => (drain, written),
+            _ => (Drain::Blocking, Written::Whole),
+        };
+        let piece = if written == Written::InBatches { APPENDED_BATCH_BYTES } else { FILLED_WITH_BYTES };
+        fill(&file, parameters.payload_bytes, piece)?;
         let file = file.to_string_lossy();
-        let polled: &[&str] = if case.work == Work::BareSendfile(Drain::Polling) { &["--polled"] } else { &[] };
+        let polled: &[&str] = if drain == Drain::Polling { &["--polled"] } else { &[] };
         let drain =
             |address: String| [&["bare-drain", &address], polled].concat().into_iter().map(str::to_owned).collect();
         match case.work {
@@ -456,11 +467,12 @@ fn bare(case: &Case, parameters: &Parameters) -> Result<BTreeMap<&'static str, f
     ]))
 }
 
-fn fill(file: &Path, bytes: u64) -> Result<()> {
+/// A file of at least `bytes` bytes, written `piece` bytes at a time.
+fn fill(file: &Path, bytes: u64, piece: usize) -> Result<()> {
     use std::io::Write;
     let mut out = std::fs::File::create(file)?;
-    let chunk = vec![7; 1 << 20];
-    for _ in 0..=bytes >> 20 {
+    let chunk = vec![7; piece];
+    for _ in 0..bytes.div_ceil(piece as u64) {
         out.write_all(&chunk)?;
     }
     Ok(())

@@ -45,12 +45,24 @@ pub(crate) enum Job {
     LastPartition { bootstrap: SocketAddr, topic: String, partition: i32 },
     /// A broker that only copies, until it is killed
     StandIn { address: SocketAddr, folder: PathBuf },
+    /// Appends batches to the files of a folder in turn
+    BareAppend {
+        bytes: u64,
+        folder: PathBuf,
+        #[arg(long)]
+        set_aside: bool,
+    },
     /// Appends to a file and flushes it, batch by batch
     BareSynced { bytes: u64, file: PathBuf, batch: usize },
     /// Appends to many files in turn and makes a group of appends durable together
     BareGroup(bare::Group),
-    /// Receives and writes to a file
-    BareReceive { bytes: u64, file: PathBuf },
+    /// Receives and writes to a file; in batches to the files of a topic in turn
+    BareReceive {
+        bytes: u64,
+        folder: PathBuf,
+        #[arg(long)]
+        in_batches: bool,
+    },
     /// Sends to a bare receiver
     BareSend { address: SocketAddr, bytes: u64 },
     /// Sends a file with `sendfile` again and again
@@ -101,9 +113,10 @@ pub(crate) fn run(job: &Job) -> Result<()> {
         Job::Produce(load) => librdkafka::produce(load)?,
         Job::Consume { bootstrap, topic, records } => librdkafka::consume(bootstrap, topic, *records)?,
         Job::Fetch { bootstrap, topic, records, passes } => fetch::consume(*bootstrap, topic, *records, *passes)?,
+        Job::BareAppend { bytes, folder, set_aside } => bare::append(*bytes, folder, *set_aside)?,
         Job::BareSynced { bytes, file, batch } => bare::synced(*bytes, file, *batch)?,
         Job::BareGroup(group) => bare::group(group)?,
-        Job::BareReceive { bytes, file } => bare::receive(*bytes, file)?,
+        Job::BareReceive { bytes, folder, in_batches } => bare::receive(*bytes, folder, *in_batches)?,
         Job::BareSend { address, bytes } => bare::send(*address, *bytes)?,
         Job::BareSendfile { bytes, file } => bare::sendfile_loop(*bytes, file)?,
         Job::BareRange { bytes, file, range, copied } => bare::ranges(*bytes, file, *range, *copied)?,

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{sendfile, syncfs};
+use rustix::fs::{FallocateFlags, fallocate, sendfile, syncfs};
 use rustix::net::SendFlags;
 
 use super::measure;
 use crate::cases::Commit;
 use crate::clients::Measured;
-use crate::parameters::{CHUNK_BYTES, FETCH_BYTES};
+use crate::parameters::{APPENDED_BATCH_BYTES, CHUNK_BYTES, FETCH_BYTES, PARTITIONS, SET_ASIDE_BYTES};
 
 /// What stands before the records of a fetch of one partition.
 const HEAD_BYTES: usize = 64;
@@ -28,20 +28,48 @@ fn accept() -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Receives `bytes` bytes and writes them to `file`, a chunk at a time.
-pub(crate) fn receive(bytes: u64, file: &Path) -> Result<Measured> {
-    let mut out = File::create(file)?;
+/// Receives `bytes` bytes and writes them to a file of `folder` a chunk at a time; or a batch at a time to as many files in turn as
+/// a topic has partitions.
+pub(crate) fn receive(bytes: u64, folder: &Path, in_batches: bool) -> Result<Measured> {
+    let (files, len) = if in_batches { (PARTITIONS, APPENDED_BATCH_BYTES) } else { (1, CHUNK_BYTES) };
+    let create = |number: i32| File::create(folder.join(number.to_string()));
+    let mut files = (0..files).map(create).collect::<Result<Vec<_>, _>>()?;
     let mut stream = accept()?;
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut chunk = vec![0; len];
     measure(|| {
         let mut left = bytes;
         while left > 0 {
-            let want = chunk.len().min(left as usize);
-            stream.read_exact(&mut chunk[..want])?;
-            out.write_all(&chunk[..want])?;
-            left -= want as u64;
+            for out in &mut files {
+                let want = chunk.len().min(left as usize);
+                stream.read_exact(&mut chunk[..want])?;
+                out.write_all(&chunk[..want])?;
+                left -= want as u64;
+            }
         }
         Ok(bytes)
+    })
+}
+
+/// Appends `bytes` bytes to the files of `folder` in turn, a batch at a time; where wanted, blocks are set aside ahead of their ends.
+pub(crate) fn append(bytes: u64, folder: &Path, set_aside: bool) -> Result<Measured> {
+    let create = |number: i32| File::create(folder.join(number.to_string()));
+    let files = (0..PARTITIONS).map(create).collect::<Result<Vec<_>, _>>()?;
+    let batch = vec![7; APPENDED_BATCH_BYTES];
+    measure(|| {
+        let (mut end, mut set_aside_to) = (0, if set_aside { 0 } else { u64::MAX });
+        while end * (files.len() as u64) < bytes {
+            let next = end + batch.len() as u64;
+            let short = next > set_aside_to;
+            for file in &files {
+                if short {
+                    fallocate(file, FallocateFlags::KEEP_SIZE, end, batch.len() as u64 + SET_ASIDE_BYTES)?;
+                }
+                file.write_all_at(&batch, end)?;
+            }
+            set_aside_to = if short { next + SET_ASIDE_BYTES } else { set_aside_to };
+            end = next;
+        }
+        Ok(end * files.len() as u64)
     })
 }
 
