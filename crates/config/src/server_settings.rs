@@ -95,12 +95,8 @@ pub struct LogSettings {
     pub initial_task_delay_ms: i64,
     /// `log.retention.check.interval.ms`
     pub retention_check_interval_ms: i64,
-    /// `log.flush.scheduler.interval.ms`
-    pub flush_scheduler_interval_ms: i64,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub flush_offset_checkpoint_interval_ms: i32,
-    /// `log.flush.start.offset.checkpoint.interval.ms`
-    pub flush_start_offset_checkpoint_interval_ms: i32,
     /// `log.cleaner.enable`
     pub cleaner_enable: bool,
 }
@@ -392,9 +388,7 @@ impl LogSettings {
             num_recovery_threads_per_data_dir: keys.int("num.recovery.threads.per.data.dir"),
             initial_task_delay_ms: keys.long("log.initial.task.delay.ms"),
             retention_check_interval_ms: keys.long("log.retention.check.interval.ms"),
-            flush_scheduler_interval_ms: keys.long("log.flush.scheduler.interval.ms"),
             flush_offset_checkpoint_interval_ms: keys.int("log.flush.offset.checkpoint.interval.ms"),
-            flush_start_offset_checkpoint_interval_ms: keys.int("log.flush.start.offset.checkpoint.interval.ms"),
             cleaner_enable: keys.flag("log.cleaner.enable"),
         }
     }

@@ -48,8 +48,6 @@ pub struct TopicConfig {
     pub max_compaction_lag_ms: i64,
     /// `min.insync.replicas`
     pub min_insync_replicas: i32,
-    /// `preallocate`
-    pub preallocate: bool,
     /// `retention.bytes`; `None` for no limit.
     pub retention_bytes: Option<i64>,
     /// `retention.ms`; `None` for no limit.
@@ -142,7 +140,6 @@ impl TopicConfig {
             min_compaction_lag_ms: long("min.compaction.lag.ms"),
             max_compaction_lag_ms: long("max.compaction.lag.ms"),
             min_insync_replicas: int("min.insync.replicas"),
-            preallocate: flag("preallocate"),
             retention_bytes: limit("retention.bytes"),
             retention_ms: limit("retention.ms"),
             segment_bytes: value("internal.segment.bytes").map_or(segment_bytes, |value| value.integer() as i32),

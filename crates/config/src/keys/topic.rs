@@ -26,7 +26,7 @@ pub(super) const KEYS: &[Declaration] = &[
     double("min.cleanable.dirty.ratio", "0.5").rule(Rule::Within(0.0, 1.0)).defaults_to("log.cleaner.min.cleanable.ratio").honoured("Share of uncompacted bytes from which the log is compacted."),
     long("min.compaction.lag.ms", "0").at_least(0).defaults_to("log.cleaner.min.compaction.lag.ms").honoured("Age under which a record is not compacted."),
     int("min.insync.replicas", "1").at_least(1).defaults_to("min.insync.replicas").honoured("In-sync replicas without which a produce with `acks=all` is refused."),
-    boolean("preallocate", "false").defaults_to("log.preallocate").honoured("Whether a new segment's space is reserved at once."),
+    boolean("preallocate", "false").defaults_to("log.preallocate").accepted("Whether a new segment's space is reserved at once."),
     boolean("remote.log.copy.disable", "false").accepted("Whether a tiered topic stops copying segments out."),
     boolean("remote.log.delete.on.disable", "false").accepted("Whether tiered segments go when tiering is turned off."),
     boolean("remote.storage.enable", "false").refused("Tiered storage is not there, so no topic can use it."),
