@@ -5,7 +5,10 @@ use ottla_records::BatchBuilder;
 use ottla_types::LeaderEpoch;
 
 use super::*;
-use crate::{LogConfig, StdDisk, index::Entry};
+use crate::{
+    LogConfig, StdDisk,
+    index::{Entry, offset_index::OffsetEntry},
+};
 
 const NOW: Millis = Millis(1000);
 
