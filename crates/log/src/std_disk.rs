@@ -2,7 +2,8 @@
 //!
 //! Invariants: a write is retried until all of it is written or the kernel reports an error; a read is short only at the
 //! end of the file. Files are created readable by owner and group only: they hold other people's data. A volume is synced
-//! with one call only where that call is known to make everything durable, and to say so where it did not.
+//! with one call only where that call is known to make everything durable, and to say so where it did not. What a file system
+//! calls durable is believed only where it would have said so if it were not.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,7 +13,7 @@ use std::{
         unix::fs::{DirBuilderExt, OpenOptionsExt},
     },
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::UNIX_EPOCH,
 };
 
@@ -51,7 +52,7 @@ impl Disk for StdDisk {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Arc::new(StdFile(options.open(path)?)))
+        Ok(Arc::new(StdFile { file: options.open(path)?, volume: OnceLock::new() }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -87,7 +88,9 @@ impl Disk for StdDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        let dir = File::open(dir)?;
+        dir.sync_all()?;
+        volume::confirm(&dir, volume::around(&dir)?)
     }
 
     /// The descriptor is a new one each time. That loses no error: what nobody has been told of, the kernel tells the next
@@ -103,7 +106,7 @@ impl Disk for StdDisk {
         if rustix::fs::fstatvfs(&dir)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        Ok(())
+        volume::confirm(&dir, Some(volume))
     }
 
     fn syncs_volume(&self, dir: &Path) -> bool {
@@ -136,13 +139,27 @@ struct StdLock {
 impl DiskLock for StdLock {}
 
 #[derive(Debug)]
-struct StdFile(File);
+struct StdFile {
+    file: File,
+    /// What file system it is on, once that was asked; some send the question to another machine.
+    volume: OnceLock<Option<Volume>>,
+}
+
+impl StdFile {
+    fn volume(&self) -> io::Result<Option<Volume>> {
+        if let Some(volume) = self.volume.get() {
+            return Ok(*volume);
+        }
+        let volume = volume::around(&self.file)?;
+        Ok(*self.volume.get_or_init(|| volume))
+    }
+}
 
 impl DiskFile for StdFile {
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buf.len() {
-            match rustix::io::pread(&self.0, &mut buf[done..], position + done as u64) {
+            match rustix::io::pread(&self.file, &mut buf[done..], position + done as u64) {
                 Ok(0) => break,
                 Ok(read) => done += read,
                 Err(rustix::io::Errno::INTR) => {}
@@ -156,7 +173,7 @@ impl DiskFile for StdFile {
         IoSlice::advance_slices(&mut parts, 0); // leaves out empty parts, which would read as "nothing written"
         while !parts.is_empty() {
             let batch = &parts[..parts.len().min(SLICES_MAX)];
-            match rustix::io::pwritev(&self.0, batch, position) {
+            match rustix::io::pwritev(&self.file, batch, position) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     position += written as u64;
@@ -170,34 +187,36 @@ impl DiskFile for StdFile {
     }
 
     fn set_aside(&self, from: u64, len: u64) -> io::Result<()> {
-        let volume = rustix::fs::fstatfs(&self.0)?;
-        let free = (volume.f_bavail as u64).saturating_mul(volume.f_bsize as u64);
-        let gains = Volume::of_type(volume.f_type as u64).is_some_and(Volume::gains_from_setting_aside);
-        if gains && free >= SET_ASIDE_ROOM_MIN {
-            rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, from, len)?;
+        if !self.volume()?.is_some_and(Volume::gains_from_setting_aside) {
+            return Ok(());
+        }
+        let volume = rustix::fs::fstatfs(&self.file)?;
+        if (volume.f_bavail as u64).saturating_mul(volume.f_bsize as u64) >= SET_ASIDE_ROOM_MIN {
+            rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, from, len)?;
         }
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn modified(&self) -> io::Result<Option<Millis>> {
-        let since_epoch = self.0.metadata()?.modified()?.duration_since(UNIX_EPOCH);
+        let since_epoch = self.file.metadata()?.modified()?.duration_since(UNIX_EPOCH);
         Ok(since_epoch.ok().and_then(|time| i64::try_from(time.as_millis()).ok()).map(Millis))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()?;
+        volume::confirm(&self.file, self.volume()?)
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.file.as_fd())
     }
 }
 

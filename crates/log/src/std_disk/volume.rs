@@ -1,6 +1,6 @@
-//! What is known of file systems: where `syncfs` makes durable what was written, and says so where it could not.
+//! What is known of file systems: where `syncfs` makes durable what was written, and whether what a sync says can be believed.
 //!
-//! The call succeeds on every file system, also on those that do nothing then. So it is used on a few that are known, on
+//! `syncfs` succeeds on every file system, also on those that do nothing then. So it is used on a few that are known, on
 //! kernels that are known; elsewhere files are synced one by one, as `fsync` promises everywhere. Left out, with reasons:
 //!
 //! - FUSE: the kernel does not pass the call on to the program that holds the files (virtiofs is an exception that the type of
@@ -11,6 +11,11 @@
 //! - NFS, SMB, Ceph and other network file systems: what the server does is its own affair.
 
 use std::{fs::File, io};
+
+use rustix::{
+    fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT},
+    io::Errno,
+};
 
 /// Since when `syncfs` tells all errors: since 5.8 those of writing data back, since 5.17 those of the file system itself, which
 /// it had ignored (Linux commits 735e4ae5ba28 and 5679897eb104). Older kernels have the second repair in some versions, which
@@ -46,6 +51,14 @@ impl Volume {
         self == Self::Ext
     }
 
+    /// Whether a sync that succeeded has to be confirmed ([`confirm`]). A journal that cannot be written is told to those only
+    /// who wait for it at that time; who syncs afterwards what was in it may be told that all is well, until somebody's change
+    /// is refused. On Linux 6.18 that was seen of every sync on ext4, and of `fsync` of a directory on XFS. Btrfs told
+    /// all of them.
+    fn may_call_durable_what_is_lost(self) -> bool {
+        matches!(self, Self::Ext | Self::Xfs)
+    }
+
     /// Whether the device has to be told to empty its cache afterwards. Without a journal the directories are written after
     /// the call has done that, and whether there is a journal the number does not show.
     pub(super) fn wants_flush(self) -> bool {
@@ -53,13 +66,51 @@ impl Volume {
     }
 }
 
-/// The file system of an open directory; none where it is not a known one, or the kernel not new enough.
+/// The file system of an open file or directory; none where it is not a known one.
+///
+/// # Errors
+/// As the file system says.
+pub(super) fn around(file: &File) -> io::Result<Option<Volume>> {
+    Ok(Volume::of_type(rustix::fs::fstatfs(file)?.f_type as u64))
+}
+
+/// As [`around`], of a directory whose volume may be synced with one call; none where it is not a known one, or the kernel not new enough.
 ///
 /// # Errors
 /// As the file system says.
 pub(super) fn of(dir: &File) -> io::Result<Option<Volume>> {
-    let volume = Volume::of_type(rustix::fs::fstatfs(dir)?.f_type as u64);
-    Ok(volume.filter(|_| tells_all_errors(&rustix::system::uname().release().to_string_lossy())))
+    Ok(around(dir)?.filter(|_| tells_all_errors(&rustix::system::uname().release().to_string_lossy())))
+}
+
+/// Makes sure of a sync of `file` that succeeded, or of its volume.
+///
+/// A change is refused where the journal failed, and it failed before any sync of what was in it succeeded. The smallest change
+/// is the time of the last access. It is made twice: the first finds out and keeps it to itself, the second is refused.
+///
+/// # Errors
+/// What was synced cannot be relied on: the change is refused.
+pub(super) fn confirm(file: &File, volume: Option<Volume>) -> io::Result<()> {
+    if !volume.is_some_and(Volume::may_call_durable_what_is_lost) {
+        return Ok(());
+    }
+    touch(file)?;
+    touch(file)
+}
+
+/// Makes now the time of the last access; of somebody else's file that of the last change too, which only needs permission to
+/// write. Without that nothing is done, and nothing found out.
+fn touch(file: &File) -> io::Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let as_it_is = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let accessed = Timestamps { last_access: now, last_modification: as_it_is };
+    let both = Timestamps { last_access: now, last_modification: now };
+    match rustix::fs::futimens(file, &accessed) {
+        Err(Errno::PERM) => match rustix::fs::futimens(file, &both) {
+            Err(Errno::PERM | Errno::ACCESS) => Ok(()),
+            done => Ok(done?),
+        },
+        done => Ok(done?),
+    }
 }
 
 /// Whether a kernel of this release is one; not where that cannot be told.

@@ -1,8 +1,10 @@
 //! A directory that breaks while it is used.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use ottla_disk::{Disk, DiskFile, OpenMode};
+use ottla_log::StdDisk;
 
 use super::{
     producer::Careful,
@@ -95,5 +97,33 @@ pub(crate) fn eio() -> Result<()> {
     (0..PARTITIONS).try_for_each(|partition| producer.check(&stage, partition))?;
     ensure!(stage.codes(in_b)? == [0; 3], "{:?}", stage.codes(in_b)?);
     ensure!(stage.stop()?);
+    Ok(())
+}
+
+/// Where a journal could not be written, the kernel tells who waited for it at that time; it answers whoever syncs afterwards what was in
+/// it that it is durable.
+pub(crate) fn journal() -> Result<()> {
+    type Sync = fn(&Path, &dyn DiskFile) -> std::io::Result<()>;
+    let syncs: [(&str, Sync); 3] = [
+        ("a file", |_, file| file.sync_data()),
+        ("a directory", |dir, _| StdDisk.sync_dir(dir)),
+        ("the volume", |dir, _| StdDisk.sync_volume(dir)),
+    ];
+    let volumes = tempfile::tempdir()?;
+    let mut mistaken = Vec::new();
+    for (what, sync) in syncs {
+        let dir = volumes.path().join(what);
+        let disk = Loop::mount(&dir, 64, 16)?;
+        let file = StdDisk.open(&dir.join("file"), OpenMode::Create)?;
+        sync(&dir, &*file).context("of a volume that is well")?;
+        file.set_len(5_000)?;
+        disk.break_off()?;
+        let told = fs::File::create(dir.join("another"))?.sync_data();
+        ensure!(told.is_err(), "the journal could be written");
+        if sync(&dir, &*file).is_ok() {
+            mistaken.push(what);
+        }
+    }
+    ensure!(mistaken.is_empty(), "called durable what is lost: syncs of {mistaken:?}");
     Ok(())
 }

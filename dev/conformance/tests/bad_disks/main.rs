@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         suite.case("kafka_s_tools_move_partitions", tools::move_partitions);
         if namespace::is_own() {
             suite.case("a_disk_that_answers_eio_goes_offline_alone", broken::eio);
+            suite.case("a_journal_that_failed_is_noticed", broken::journal);
             suite.case("a_full_disk_takes_records_again", full::one_of_two);
             suite.case("deleted_records_make_room", full::deleted_records_make_room);
             suite.case("clients_of_others_wait_for_room", full::clients_of_others);

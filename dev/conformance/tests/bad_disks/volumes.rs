@@ -29,6 +29,14 @@ impl Memory {
         Ok(Self(path.to_owned()))
     }
 
+    /// Takes all the room that is left.
+    fn fill(&self) -> Result<()> {
+        let mut filler = std::fs::File::create(self.0.join("filler"))?;
+        let full = std::io::copy(&mut std::io::repeat(1), &mut filler).expect_err("a small volume");
+        ensure!(full.kind() == std::io::ErrorKind::StorageFull, "{full}");
+        Ok(())
+    }
+
     /// Gives it another size.
     pub(crate) fn resize(&self, mebibytes: u32) -> Result<()> {
         run("mount", &["-o", &format!("remount,size={mebibytes}m"), text(&self.0)?])
@@ -62,6 +70,11 @@ impl Loop {
         let this = Self { backing, image, path: path.to_owned() };
         this.attach()?;
         Ok(this)
+    }
+
+    /// From now on nothing can be written to a place that was not written before.
+    pub(crate) fn break_off(&self) -> Result<()> {
+        self.backing.fill()
     }
 
     fn attach(&self) -> Result<()> {
