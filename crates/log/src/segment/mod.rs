@@ -141,7 +141,11 @@ impl Segment {
     }
 
     fn begin_empty(&self) -> io::Result<()> {
-        self.log.get_or_create()?.set_len(0)?;
+        let file = self.log.get_or_create()?;
+        // Cut to nothing, even where there is nothing, a file is written back when it is closed (ext4), be it to be deleted.
+        if file.len()? > 0 {
+            file.set_len(0)?;
+        }
         self.offset_index.remove()?;
         self.time_index.remove()?;
         self.txn_index.remove()
