@@ -41,7 +41,7 @@ pub(crate) struct FrameReader {
     frame_bytes_max: usize,
     buffer: BytesMut,
     lease: Lease,
-    /// Largest frame that this peer completed: it may announce as much again and is believed.
+    /// Largest frame that this peer completed, with its length: it may announce as much again and is believed.
     completed_bytes: usize,
     /// When bytes came last.
     arrived: Instant,
@@ -101,7 +101,7 @@ impl FrameReader {
     }
 
     fn take_frame(&mut self, len: usize) -> Bytes {
-        self.completed_bytes = self.completed_bytes.max(len);
+        self.completed_bytes = self.completed_bytes.max(LENGTH_BYTES + len);
         self.buffer.advance(LENGTH_BYTES);
         self.buffer.split_to(len).freeze()
     }
@@ -137,5 +137,23 @@ impl FrameReader {
         }
         timeout(STALLED_FRAME, stream.readable()).await.map_err(|_| FrameError::Stalled)??;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_completed_a_frame_gets_room_for_all_of_another_one() {
+        const LEN: usize = 100_000;
+        let mut reader = FrameReader::new(Arc::new(FrameMemory::new(1 << 20)), 1 << 20);
+        reader.buffer.put_bytes(0, LENGTH_BYTES + LEN);
+        assert_eq!(reader.take_frame(LEN).len(), LEN);
+        let limit = reader.make_room(None).await.unwrap();
+        assert_eq!(limit, SMALL_FRAME_BYTES);
+        reader.buffer.put_bytes(0, limit);
+        let rest = reader.make_room(Some(LEN)).await.unwrap();
+        assert_eq!(limit + rest, LENGTH_BYTES + LEN, "the frame arrives in two reads");
     }
 }
