@@ -98,19 +98,17 @@ pub(super) fn confirm(file: &File, volume: Option<Volume>) -> io::Result<()> {
 }
 
 /// Makes now the time of the last access; of somebody else's file that of the last change too, which only needs permission to
-/// write. Without that nothing is done, and nothing found out.
+/// write. Where neither is permitted nothing is done, and nothing found out.
 fn touch(file: &File) -> io::Result<()> {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     let as_it_is = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let accessed = Timestamps { last_access: now, last_modification: as_it_is };
-    let both = Timestamps { last_access: now, last_modification: now };
-    match rustix::fs::futimens(file, &accessed) {
-        Err(Errno::PERM) => match rustix::fs::futimens(file, &both) {
-            Err(Errno::PERM | Errno::ACCESS) => Ok(()),
-            done => Ok(done?),
-        },
-        done => Ok(done?),
+    for last_modification in [as_it_is, now] {
+        match rustix::fs::futimens(file, &Timestamps { last_access: now, last_modification }) {
+            Err(Errno::PERM | Errno::ACCESS) => {}
+            done => return Ok(done?),
+        }
     }
+    Ok(())
 }
 
 /// Whether a kernel of this release is one; not where that cannot be told.
