@@ -101,5 +101,7 @@ fn a_ready_line_names_listeners_and_metrics() {
 
 #[test]
 fn a_free_port_can_be_listened_on() {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, free_port().unwrap())).unwrap();
+    // Another test may take it first, or a process that is being started still hold what this one has closed.
+    let listens = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, free_port().unwrap())).is_ok();
+    assert!((0..20).any(listens));
 }
