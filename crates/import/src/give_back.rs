@@ -8,14 +8,13 @@
 //! one; given again, nothing is raised twice.
 
 use std::{
-    fs::OpenOptions,
-    io,
-    os::unix::fs::FileExt,
+    io::{self, IoSlice},
     path::{Path, PathBuf},
 };
 
 use bytes::{Bytes, BytesMut};
 use ottla_controller::MetadataImage;
+use ottla_disk::{Disk, OpenMode};
 use ottla_log::StdDisk;
 use ottla_quorum::{METADATA_DIR, look};
 use ottla_records::BatchBuilder;
@@ -124,12 +123,13 @@ fn append(kafka: &KafkaMetadata, records: &[Bytes]) -> Result<(), ImportError> {
         bytes.extend_from_slice(&batch.build().map_err(|error| failed(path, io::Error::other(error)))?);
         end += records.len() as i64;
     }
-    let file = OpenOptions::new().write(true).open(path).map_err(|error| failed(path, error))?;
+    let file = StdDisk.open(path, OpenMode::Write).map_err(|error| failed(path, error))?;
     let at = match &kafka.torn {
         Some((_, position)) => *position as u64,
-        None => file.metadata().map_err(|error| failed(path, error))?.len(),
+        None => file.len().map_err(|error| failed(path, error))?,
     };
-    let written = file.set_len(at).and_then(|()| file.write_all_at(&bytes, at)).and_then(|()| file.sync_all());
+    let written = file.set_len(at).and_then(|()| file.write_all_at(&mut [IoSlice::new(&bytes)], at));
+    let written = written.and_then(|()| file.sync_data());
     written.map_err(|error| failed(path, error))
 }
 

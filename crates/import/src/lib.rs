@@ -120,11 +120,11 @@ pub fn import(request: &Request, before: &mut dyn FnMut(Step) -> std::io::Result
     if take_over::is_imported(&request.to) {
         return Ok(Outcome::AlreadyImported);
     }
+    let disk: Arc<dyn ottla_disk::Disk> = Arc::new(StdDisk);
     if take_over::only_markers_remain(&request.to) {
-        take_over::remove_markers(&request.to, before)?;
+        take_over::remove_markers(&disk, &request.to, before)?;
         return Ok(Outcome::AlreadyImported);
     }
-    let disk: Arc<dyn ottla_disk::Disk> = Arc::new(StdDisk);
     let sources = directories::open(&*disk, &request.from)?;
     let (metadata_at, metadata_dir) = sources.metadata_dir().ok_or(ImportError::NoMetadata)?;
     let kafka = kafka_metadata::read(&metadata_dir, sources.is_clean())?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use ottla_controller::MetadataImage;
-use ottla_disk::Disk;
+use ottla_disk::{Disk, OpenMode};
 use ottla_log::files::{FileKind, parse_file_name};
 use ottla_quorum::{METADATA_DIR, seed};
 use ottla_types::BrokerId;
@@ -76,13 +76,13 @@ pub(crate) fn only_markers_remain(to: &[PathBuf]) -> bool {
 }
 
 /// Removes the marks.
-pub(crate) fn remove_markers(to: &[PathBuf], before: Before<'_>) -> Result<(), ImportError> {
+pub(crate) fn remove_markers(disk: &Arc<dyn Disk>, to: &[PathBuf], before: Before<'_>) -> Result<(), ImportError> {
     for dir in to {
         let marker = dir.join(MARKER);
         at(&marker, before(Step::Unmark(dir.clone())))?;
         match fs::remove_file(&marker) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => at(&marker, removed.and_then(|()| sync_dir(dir)))?,
+            removed => at(&marker, removed.and_then(|()| disk.sync_dir(dir)))?,
         }
     }
     Ok(())
@@ -101,10 +101,10 @@ fn write_metadata(disk: &Arc<dyn Disk>, metadata: &Metadata<'_>, before: Before<
         at(&unfinished, fs::remove_dir_all(&unfinished))?;
     }
     at(&unfinished, seed(disk, &unfinished, node, image))?;
-    at(&unfinished, sync_dir(dir))?;
+    at(&unfinished, disk.sync_dir(dir))?;
     at(&finished, before(Step::Commit))?;
     at(&finished, fs::rename(&unfinished, &finished))?;
-    at(&finished, sync_dir(dir))
+    at(&finished, disk.sync_dir(dir))
 }
 
 /// Makes new directories of Kafka's, which stay as they are.
@@ -121,7 +121,7 @@ pub(crate) fn copy(
     for (from, to) in sources.paths.iter().zip(to) {
         for source in BESIDE.map(|name| from.join(name)).iter().filter(|source| source.exists()) {
             at(source, before(Step::File(source.clone())))?;
-            copy_file(source, &to.join(source.file_name().unwrap_or_default()), false)?;
+            copy_file(disk, source, &to.join(source.file_name().unwrap_or_default()), false)?;
         }
     }
     for dir in sources.partitions.values() {
@@ -129,10 +129,10 @@ pub(crate) fn copy(
         copy_partition(disk, &dir.path, target, before)?;
     }
     for dir in to {
-        at(dir, sync_dir(dir))?;
+        at(dir, disk.sync_dir(dir))?;
     }
     write_metadata(disk, metadata, before)?;
-    remove_markers(to, before)
+    remove_markers(disk, to, before)
 }
 
 /// Marks a directory as begun; what an earlier try left there goes.
@@ -145,8 +145,8 @@ fn mark(disk: &Arc<dyn Disk>, dir: &Path, before: Before<'_>) -> Result<(), Impo
         }
         at(&marker, before(Step::Mark(dir.to_owned())))?;
         at(&marker, fs::write(&marker, b"an import was begun here; give its command again\n"))?;
-        at(&marker, fs::File::open(&marker).and_then(|file| file.sync_all()))?;
-        return at(dir, sync_dir(dir));
+        at(&marker, sync_file(disk, &marker))?;
+        return at(dir, disk.sync_dir(dir));
     }
     at(dir, before(Step::Clear(dir.to_owned())))?;
     for entry in at(dir, fs::read_dir(dir))? {
@@ -176,20 +176,19 @@ fn copy_partition(disk: &Arc<dyn Disk>, from: &Path, to: &Path, before: Before<'
     for path in files {
         at(&path, before(Step::File(path.clone())))?;
         let sealed = segment(&path).is_some_and(|base| Some(base) != active);
-        copy_file(&path, &to.join(path.file_name().unwrap_or_default()), sealed)?;
+        copy_file(disk, &path, &to.join(path.file_name().unwrap_or_default()), sealed)?;
     }
-    at(&to, sync_dir(&to))
+    at(&to, disk.sync_dir(&to))
 }
 
 /// Brings a file over durably; with `link` as another name of the same file, where that can be.
-fn copy_file(from: &Path, to: &Path, link: bool) -> Result<(), ImportError> {
+fn copy_file(disk: &Arc<dyn Disk>, from: &Path, to: &Path, link: bool) -> Result<(), ImportError> {
     if link && fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    let copied = fs::copy(from, to).and_then(|_| fs::File::open(to)?.sync_all());
-    at(to, copied)
+    at(to, fs::copy(from, to).and_then(|_| sync_file(disk, to)))
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    fs::File::open(dir)?.sync_all()
+fn sync_file(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<()> {
+    disk.open(path, OpenMode::Read)?.sync_data()
 }

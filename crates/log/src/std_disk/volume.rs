@@ -74,7 +74,8 @@ pub(super) fn around(file: &File) -> io::Result<Option<Volume>> {
     Ok(Volume::of_type(rustix::fs::fstatfs(file)?.f_type as u64))
 }
 
-/// As [`around`], of a directory whose volume may be synced with one call; none where it is not a known one, or the kernel not new enough.
+/// As [`around`], of a directory whose volume may be synced with one call; none where it is not a known one, or the kernel
+/// not new enough.
 ///
 /// # Errors
 /// As the file system says.

@@ -100,8 +100,8 @@ pub(crate) fn eio() -> Result<()> {
     Ok(())
 }
 
-/// Where a journal could not be written, the kernel tells who waited for it at that time; it answers whoever syncs afterwards what was in
-/// it that it is durable.
+/// Where a journal could not be written, the kernel tells who waited for it at that time; it answers whoever syncs afterwards
+/// what was in it that it is durable.
 pub(crate) fn journal() -> Result<()> {
     type Sync = fn(&Path, &dyn DiskFile) -> std::io::Result<()>;
     let syncs: [(&str, Sync); 3] = [
